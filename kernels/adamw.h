@@ -1,0 +1,47 @@
+// AdamW on flat fp32 buffers: one pass over parameters, gradients and both moments, no temporary.
+//
+//   g = gradient * gradient_scale
+//   m = beta1 * m + (1 - beta1) * g
+//   v = beta2 * v + (1 - beta2) * g * g
+//   p = p * (1 - lr * weight_decay) - lr / (1 - beta1^step) * m / (sqrt(v / (1 - beta2^step)) + eps)
+//
+// An element gets the same bits wherever it lies: in a vector or a tail, in a whole buffer or a shard, with any
+// number of threads (ATen's fused form does not promise that: its tail is other code).
+//
+// Source: Loshchilov and Hutter, arXiv:1711.05101; operation order as torch.optim.AdamW.
+// Highway, dispatched at run time. Thread-safe: no state. Splits over the OpenMP team (see parallel.h).
+#ifndef STOWAGE_KERNELS_ADAMW_H_
+#define STOWAGE_KERNELS_ADAMW_H_
+
+#include <cstdint>
+
+namespace stowage::kernels {
+
+struct AdamWOptions {
+  double lr = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.95;
+  double eps = 1e-8;
+  double weight_decay = 0.0;
+  int64_t step = 1;             // 1 for the first update
+  double gradient_scale = 1.0;  // clipping coefficient / token count
+};
+
+// All pointers: [numel] fp32, any alignment, not overlapping.
+void AdamW(float* parameter, const float* gradient, float* first_moment, float* second_moment, int64_t numel,
+           const AdamWOptions& options);
+
+// SGD with momentum (as torch.optim.SGD, dampening 0, not Nesterov; the decay is added to the gradient):
+//   g = gradient * gradient_scale + weight_decay * p;  b = momentum * b + g  (step 1: b = g);  p = p - lr * b
+struct SgdOptions {
+  double lr = 1e-3;
+  double momentum = 0.9;
+  double weight_decay = 0.0;
+  int64_t step = 1;
+  double gradient_scale = 1.0;
+};
+void Sgd(float* parameter, const float* gradient, float* momentum, int64_t numel, const SgdOptions& options);
+
+}  // namespace stowage::kernels
+
+#endif  // STOWAGE_KERNELS_ADAMW_H_

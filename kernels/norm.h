@@ -1,0 +1,24 @@
+// Sum of squares and finite check of a flat gradient, in one read.
+//
+// The sum is fp64 over chunks of kNormChunkNumel elements, each chunk summed in one fixed order, chunks added in
+// order: the result depends neither on threads nor on vector width (ATen's fp32 norm is 8e-5 off at 4M elements).
+#ifndef STOWAGE_KERNELS_NORM_H_
+#define STOWAGE_KERNELS_NORM_H_
+
+#include <cstdint>
+
+namespace stowage::kernels {
+
+inline constexpr int64_t kNormChunkNumel = 65536;
+
+struct NormResult {
+  double sum_of_squares = 0.0;
+  int64_t non_finite = 0;  // elements that are NaN or infinite (they are counted and left out of the sum)
+};
+
+// values: [numel] fp32.
+NormResult SumOfSquares(const float* values, int64_t numel);
+
+}  // namespace stowage::kernels
+
+#endif  // STOWAGE_KERNELS_NORM_H_

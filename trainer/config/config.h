@@ -1,0 +1,127 @@
+// One experiment, as typed values: what a YAML file says after includes, --set and defaults.
+//
+// Each field is declared once, with type, unit, default, range, effect and cost, in schema.cc; the parser,
+// `stowage config --help`, the JSON Schema and docs/config.md come from that declaration. Here are only the
+// values. Grouped as in the YAML. "auto" is an empty optional until Resolve() has filled it.
+//
+// Plain data: copy freely.
+#ifndef STOWAGE_TRAINER_CONFIG_CONFIG_H_
+#define STOWAGE_TRAINER_CONFIG_CONFIG_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace stowage {
+
+struct RunConfig {
+  std::string name = "run";
+  int64_t seed = 1;
+  std::string device = "auto";     // cpu | cuda | auto; cuda is refused until it is built
+  std::optional<int64_t> threads;  // per rank; auto: the cores this rank may use / ranks on the host
+};
+
+struct ModelConfig {
+  std::string kind = "gpt2";
+  int64_t layers = 6;
+  int64_t width = 384;
+  int64_t heads = 6;
+  int64_t context = 256;                // tokens a sequence
+  std::optional<int64_t> ffn;           // hidden width of the feed-forward; auto: 4 * width
+  std::optional<int64_t> vocabulary;    // auto: what the data says
+  double dropout = 0.0;
+  bool bias = true;
+  bool tie = true;                      // the head uses the token embedding's matrix
+};
+
+struct DataConfig {
+  std::string source;                     // a built-in text by name: "kjv"; empty: train/validation paths
+  std::vector<std::string> train;         // paths, ${ENV} expanded
+  std::vector<std::string> validation;    // paths
+  std::string format = "auto";            // auto | text | jsonl | stowage | llmc | nanogpt
+  std::string field = "text";             // of a JSONL line
+  std::string tokenizer = "bytes";
+  double validation_fraction = 0.1;       // split off a source that has no validation part of its own
+  std::string cache;                      // where prepared shards go; empty: $XDG_CACHE_HOME/stowage/data
+};
+
+struct TrainConfig {
+  std::optional<int64_t> steps;           // exactly one of steps and epochs
+  std::optional<int64_t> epochs;          // an epoch's leftover samples make one last, smaller step
+  int64_t global_batch = 16;              // sequences per step, over all ranks
+  std::optional<int64_t> micro_batch;     // sequences per forward; auto: see Resolve()
+  std::optional<int64_t> eval_every;      // steps; none: only at the end
+  std::optional<int64_t> eval_sequences;  // of the validation set, spread evenly; none: all
+  std::string reduce_per = "auto";        // micro | update | auto
+  std::string zero_grad = "release";      // release | fill (row T-06)
+  std::string lr_for_accumulation = "none";  // none | linear | sqrt: learning rate times micro-batches a step
+};
+
+struct ScheduleConfig {
+  std::string kind = "cosine";            // constant | linear | cosine
+  int64_t warmup_steps = 0;
+  double final_lr = 0.0;
+};
+
+struct OptimizerConfig {
+  std::string kind = "adamw";             // adamw | sgd
+  double lr = 1e-3;
+  double beta1 = 0.9;                     // YAML: betas: [0.9, 0.95]
+  double beta2 = 0.95;
+  double eps = 1e-8;
+  double momentum = 0.9;                  // sgd
+  double weight_decay = 0.1;              // on matrices only (see ParameterSpec::decay)
+  double grad_clip = 1.0;                 // global norm; 0: off
+  ScheduleConfig schedule;
+};
+
+// Bytes, a share of what this rank may use, or auto.
+struct BudgetValue {
+  enum class Kind { kAuto, kBytes, kPercent } kind = Kind::kAuto;
+  int64_t bytes = 0;
+  double percent = 0.0;
+};
+
+struct OffloadConfig {                    // device | host | disk | auto
+  std::string optimizer = "auto";
+  std::string gradients = "auto";
+  std::string parameters = "auto";
+  std::string activations = "auto";
+};
+
+struct MemoryConfig {
+  BudgetValue device;
+  BudgetValue host;
+  BudgetValue disk_limit;                 // disk: {limit, path}
+  std::string disk_path;
+  std::string recompute = "auto";         // resolved: none. Everything else waits for the sharded step
+  OffloadConfig offload;
+};
+
+struct ShardingConfig {
+  std::optional<int64_t> zero;            // 0 | 1 | 2 | 3 | auto; resolved: 0
+  std::string backend = "auto";           // auto | mpi | nccl
+};
+
+struct CheckpointConfig {
+  std::optional<int64_t> every;           // steps; none: only at the end and on a signal
+  std::optional<double> every_minutes;
+  int64_t keep = 3;
+};
+
+struct Config {
+  RunConfig run;
+  ModelConfig model;
+  DataConfig data;
+  TrainConfig train;
+  OptimizerConfig optimizer;
+  std::string precision = "fp32";         // fp32 | bf16 | fp16
+  MemoryConfig memory;
+  ShardingConfig sharding;
+  CheckpointConfig checkpoint;
+};
+
+}  // namespace stowage
+
+#endif  // STOWAGE_TRAINER_CONFIG_CONFIG_H_

@@ -1,0 +1,45 @@
+// YAML to Config and back. Every error names file, line and column, what was found, what is allowed, and the
+// nearest key: "configs/a.yaml:7:3: model.witdh: no such key; did you mean model.width?"
+//
+// Thread-safe: no state. Pure functions of files and environment.
+#ifndef STOWAGE_TRAINER_CONFIG_LOAD_H_
+#define STOWAGE_TRAINER_CONFIG_LOAD_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "trainer/config/config.h"
+
+namespace stowage {
+
+// Reads `path` (with `include:`; maps merge, later keys win, lists replace; includes are relative to the file that
+// names them), then applies each "key.path=value" of `sets`, expands ${ENV} in paths, checks types, ranges and
+// contradictions. Nothing is resolved yet: "auto" stays.
+// NotFound / InvalidArgument with the place.
+absl::StatusOr<Config> LoadConfig(const std::string& path, const std::vector<std::string>& sets);
+
+// The same from text; `name` stands for the file in messages. No include.
+absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& name,
+                                   const std::vector<std::string>& sets = {});
+
+// Fills every "auto" by the fixed, documented rule (until a search exists), and refuses values whose feature is not
+// built yet, by name ("sharding.zero: 3 is not built yet; 0 is"). `data_vocabulary` 0: the data does not say.
+// micro_batch: independent of the number of ranks.
+// A resolved Config resolves to itself.
+absl::StatusOr<Config> ResolveConfig(const Config& config, int64_t data_vocabulary);
+
+// A YAML file that loads back to the same Config, every key written, with one comment per section.
+std::string ConfigToYaml(const Config& config);
+
+// Keys whose values differ, one line each: "train.global_batch: 16 here, 32 there". Empty if none.
+std::vector<std::string> ConfigDifferences(const Config& here, const Config& there);
+
+std::string ConfigHelp();        // for a terminal: every key, type, default, range, one sentence
+std::string ConfigMarkdown();    // docs/config.md
+std::string ConfigJsonSchema();  // JSON Schema draft 2020-12
+
+}  // namespace stowage
+
+#endif  // STOWAGE_TRAINER_CONFIG_LOAD_H_

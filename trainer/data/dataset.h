@@ -1,0 +1,42 @@
+// A finite set of samples that can be read in any order. The seam for other people's data.
+//
+// Implementations are read by one thread at a time. Reading does not change what later reads return: which sample
+// goes where is decided by the Sampler, never by the dataset.
+#ifndef STOWAGE_TRAINER_DATA_DATASET_H_
+#define STOWAGE_TRAINER_DATA_DATASET_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "trainer/data/batch.h"
+
+namespace stowage {
+
+// Sample `index` as it is in pass `epoch` over the set (a text dataset shifts its windows from epoch to epoch).
+struct SampleId {
+  int64_t epoch = 0;
+  int64_t index = 0;
+};
+
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+
+  // Samples in one epoch; at least 1. The same for every epoch.
+  virtual int64_t size() const = 0;
+
+  // Reads those samples into one batch, in that order. DataLoss or InvalidArgument name the file and offset.
+  virtual absl::StatusOr<Batch> Read(absl::Span<const SampleId> samples) const = 0;
+
+  // Distinct token ids (or classes), for `model.vocabulary: auto`; 0 where that has no meaning.
+  virtual int64_t vocabulary() const { return 0; }
+
+  // What identifies this data for a resume: format, files' sizes and checksums. Not paths.
+  virtual std::string fingerprint() const = 0;
+};
+
+}  // namespace stowage
+
+#endif  // STOWAGE_TRAINER_DATA_DATASET_H_
