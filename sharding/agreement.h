@@ -40,7 +40,7 @@ struct AgreementVerdict {
 absl::StatusOr<AgreementVerdict> Agree(Communicator& communicator, const AgreementWords& mine);
 
 // For what happens outside a step (start-up, opening files, saving): the first rank's error, in rank order, becomes
-// the status of all ranks ("rank 2: ..."); OK if all were OK. Collective.
+// the status of all ranks ("rank 2: ..."; with one rank, its own as it is); OK if all were OK. Collective. Blocks.
 absl::Status AgreeOnStatus(Communicator& communicator, const absl::Status& mine);
 
 }  // namespace stowage

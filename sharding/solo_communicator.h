@@ -1,0 +1,42 @@
+// One rank: a sum over ranks is what is there already.
+//
+// All calls are done when they return. After Abort every call ends with kAborted and the cause. Thread-safe.
+#ifndef STOWAGE_SHARDING_SOLO_COMMUNICATOR_H_
+#define STOWAGE_SHARDING_SOLO_COMMUNICATOR_H_
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "sharding/communicator.h"
+
+namespace stowage {
+
+class SoloCommunicator : public Communicator {
+ public:
+  SoloCommunicator();
+
+  absl::string_view name() const override { return "solo"; }
+  const Placement& placement() const override { return placement_; }
+  Event ReduceScatter(const void* whole, void* shard, int64_t shard_numel, DType dtype) override;
+  Event AllGather(const void* shard, void* whole, int64_t shard_numel, DType dtype) override;
+  Event AllReduce(void* data, int64_t numel, DType dtype) override;
+  Event Broadcast(void* data, int64_t bytes, int root) override;
+  absl::StatusOr<std::vector<std::string>> ExchangeText(absl::string_view mine) override;
+  absl::Status Barrier() override;
+  void Abort(const absl::Status& cause) override;
+  int64_t bytes_sent() const override { return 0; }
+
+ private:
+  // OK, or what Abort was called with.
+  absl::Status Health() const;
+
+  Placement placement_;
+  mutable std::mutex mu_;
+  absl::Status aborted_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace stowage
+
+#endif  // STOWAGE_SHARDING_SOLO_COMMUNICATOR_H_
