@@ -1,0 +1,19 @@
+// Softmax cross-entropy of rows of logits, and its gradient in place.
+//
+// Per row: loss = log(sum(exp(logits))) - logits[target], by the row's maximum for range. With the gradient asked
+// for, the row becomes softmax(logits) - onehot(target); a row whose target is `ignored` becomes zeros.
+// One row is handled by one thread in one fixed order; the rows' losses are added in fp64 in row order.
+#ifndef STOWAGE_KERNELS_CROSS_ENTROPY_H_
+#define STOWAGE_KERNELS_CROSS_ENTROPY_H_
+
+#include <cstdint>
+
+namespace stowage::kernels {
+
+// logits [rows, classes] fp32, targets [rows] in [0, classes) or `ignored`. Returns the summed loss.
+double CrossEntropy(float* logits, const int64_t* targets, int64_t rows, int64_t classes, int64_t ignored,
+                    bool with_gradient);
+
+}  // namespace stowage::kernels
+
+#endif  // STOWAGE_KERNELS_CROSS_ENTROPY_H_

@@ -1,0 +1,79 @@
+// Plays schedules. It knows instructions, not phases: training and evaluation differ only in the list and in where
+// micro-batches come from. There is no branch for "distributed": one rank plays with a Solo communicator.
+//
+// One thread does all arithmetic (with LibTorch's OpenMP team), autograd included; collectives run on the
+// communicator's lane between `reduce` and `wait`.
+//
+// A step is a transaction up to `agree`: what fails on a rank before it (memory, data, LibTorch) stops that rank's
+// arithmetic but not its part in the collectives that are left; in `agree` all learn of it, nobody updates, and Play
+// returns the same error on every rank.
+#ifndef STOWAGE_TRAINER_EXECUTOR_EXECUTOR_H_
+#define STOWAGE_TRAINER_EXECUTOR_EXECUTOR_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "sharding/agreement.h"
+#include "sharding/communicator.h"
+#include "trainer/data/batch.h"
+#include "trainer/executor/segment_runner.h"
+#include "trainer/model/segment.h"
+#include "trainer/optimizer/optimizer.h"
+#include "trainer/schedule/instruction.h"
+#include "trainer/schedule/planner.h"
+#include "trainer/state/group_state.h"
+
+namespace stowage {
+
+using GroupStates = std::vector<std::unique_ptr<GroupState>>;
+
+// What a schedule is played on.
+struct PlayInputs {
+  PassMode mode = PassMode::kTrain;
+  uint64_t seed = 0;
+  int64_t step = 0;  // updates done before; keys the random numbers
+  // This rank's m-th micro-batch; one with `samples` 0 is null: nothing is computed, zeros are contributed.
+  std::function<absl::StatusOr<Batch>(int m)> batch;
+  // Its index in the global batch.
+  std::function<int64_t(int m)> global_index;
+  // Adds what only the caller knows (signals, clocks) to this rank's words. May be empty.
+  std::function<void(AgreementWords*)> before_agree;
+  // From what was agreed to the update's numbers; the same on every rank. An error ends the step without an update.
+  // Needed if the schedule has an update.
+  std::function<absl::StatusOr<UpdateScalars>(const AgreementVerdict&)> scalars;
+};
+
+class Executor {
+ public:
+  // Borrows everything; all must outlive it. `optimizer` may be null if no schedule has an update.
+  Executor(const Model& model, GroupStates& groups, Communicator& communicator, const Optimizer* optimizer);
+
+  // Collective. Returns what was agreed; with an update in the schedule, after it was made. Every rank returns the
+  // same error. Gradient buffers are made at the start and stay (the caller releases them).
+  absl::StatusOr<AgreementVerdict> Play(const Schedule& schedule, const PlayInputs& inputs);
+
+ private:
+  struct Run;  // the state of one Play
+
+  absl::Status Forward(Run& run, const Instruction& instruction);
+  absl::Status Backward(Run& run, const Instruction& instruction);
+  absl::Status Agree(Run& run);
+  std::vector<Parameter> ParametersOf(int segment, bool with_gradient) const;
+
+  const Model& model_;
+  GroupStates& groups_;
+  Communicator& communicator_;
+  const Optimizer* optimizer_;
+};
+
+// What the planner needs of a model.
+ModelShape ShapeOf(const Model& model);
+
+}  // namespace stowage
+
+#endif  // STOWAGE_TRAINER_EXECUTOR_EXECUTOR_H_

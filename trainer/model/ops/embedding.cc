@@ -1,0 +1,67 @@
+#include "trainer/model/ops/embedding.h"
+
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/sum.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "kernels/parallel.h"
+#include "trainer/model/ops/slot_pointer.h"
+
+namespace stowage::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+// to[tokens[i]] += from[i] for all i in order. Threads take columns, not rows: no two write the same element, and
+// each element is summed in token order. 16 columns are one cache line.
+void ScatterAddRows(const at::Tensor& from, const at::Tensor& tokens, const at::Tensor& to) {
+  const int64_t rows = tokens.numel();
+  const int64_t width = to.size(1);
+  const float* source = from.const_data_ptr<float>();
+  const int64_t* ids = tokens.const_data_ptr<int64_t>();
+  float* target = to.data_ptr<float>();
+  kernels::ParallelFor(width, 64, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t row = 0; row < rows; ++row) {
+      float* t = target + ids[row] * width;
+      const float* s = source + row * width;
+      for (int64_t column = begin; column < end; ++column) t[column] += s[column];
+    }
+  });
+}
+
+struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
+  static Variable forward(AutogradContext* ctx, const Variable& token, const Variable& position,
+                          const at::Tensor& tokens, int64_t token_slot, int64_t position_slot) {
+    ctx->saved_data["tokens"] = tokens;
+    ctx->saved_data["token_slot"] = token_slot;
+    ctx->saved_data["position_slot"] = position_slot;
+    at::Tensor out = at::embedding(token, tokens);
+    out.add_(position.narrow(0, 0, tokens.size(1)));
+    return out;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const at::Tensor tokens = ctx->saved_data["tokens"].toTensor();
+    const at::Tensor dy = grads[0].contiguous();
+    if (GradientSlot* slot = SlotFrom(ctx->saved_data["token_slot"])) {
+      slot->ZeroIfUnwritten();
+      ScatterAddRows(dy, tokens, slot->Write().view);
+    }
+    if (GradientSlot* slot = SlotFrom(ctx->saved_data["position_slot"])) {
+      slot->ZeroIfUnwritten();
+      slot->Write().view.narrow(0, 0, dy.size(1)).add_(dy.sum(0));
+    }
+    return {Variable(), Variable(), Variable(), Variable(), Variable()};
+  }
+};
+
+}  // namespace
+
+at::Tensor Embedding(const at::Tensor& tokens, const Parameter& token, const Parameter& position) {
+  return EmbeddingFunction::apply(token.value, position.value, tokens, SlotNumber(token.gradient),
+                                  SlotNumber(position.gradient));
+}
+
+}  // namespace stowage::ops

@@ -1,0 +1,20 @@
+// Token plus learned position embedding, whose gradients are scattered straight into the gradient buffers.
+//
+// torch's embedding makes a dense gradient of the whole vocabulary per micro-batch (zeros, then a scatter, then an
+// addition to the buffer). Here only the rows that occurred are touched once the buffer has been written.
+#ifndef STOWAGE_TRAINER_MODEL_OPS_EMBEDDING_H_
+#define STOWAGE_TRAINER_MODEL_OPS_EMBEDDING_H_
+
+#include <ATen/core/Tensor.h>
+
+#include "trainer/model/parameter.h"
+
+namespace stowage::ops {
+
+// tokens int64 [n, t], token [vocabulary, width], position [>= t, width] -> [n, t, width].
+// Contributions to a row are added in the order of the tokens: the same bits with any number of threads.
+at::Tensor Embedding(const at::Tensor& tokens, const Parameter& token, const Parameter& position);
+
+}  // namespace stowage::ops
+
+#endif  // STOWAGE_TRAINER_MODEL_OPS_EMBEDDING_H_

@@ -1,0 +1,72 @@
+#include "trainer/model/ops/language_head.h"
+
+#include <algorithm>
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/mm.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "kernels/cross_entropy.h"
+#include "trainer/model/ops/linear.h"
+#include "trainer/model/ops/slot_pointer.h"
+
+namespace stowage::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Variable;
+using torch::autograd::variable_list;
+
+// The summed loss of x's rows. `dx` (x's shape) defined: also the gradients, the weight's into `slot` if there is one.
+double Sweep(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets, GradientSlot* slot,
+             const at::Tensor& dx) {
+  const int64_t rows = x.size(0), vocabulary = weight.size(0);
+  const int64_t chunk = std::clamp<int64_t>(kLogitChunkBytes / (vocabulary * 4), 1, rows);
+  const at::Tensor logits_buffer = at::empty({chunk, vocabulary}, x.options());
+  const int64_t* ids = targets.const_data_ptr<int64_t>();
+  double loss = 0.0;
+  for (int64_t begin = 0; begin < rows; begin += chunk) {
+    const int64_t n = std::min(chunk, rows - begin);
+    const at::Tensor part = x.narrow(0, begin, n);
+    at::Tensor logits = logits_buffer.narrow(0, 0, n);
+    at::mm_out(logits, part, weight.t());
+    loss += kernels::CrossEntropy(logits.data_ptr<float>(), ids + begin, n, vocabulary, kIgnoredTarget,
+                                  /*with_gradient=*/dx.defined());
+    if (!dx.defined()) continue;
+    at::Tensor dx_part = dx.narrow(0, begin, n);
+    at::mm_out(dx_part, logits, weight);
+    if (slot != nullptr) AddWeightGradient(*slot, logits, part);
+  }
+  return loss;
+}
+
+struct LanguageLossFunction : torch::autograd::Function<LanguageLossFunction> {
+  static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& weight, const at::Tensor& targets,
+                          int64_t slot) {
+    const at::Tensor dx = at::empty_like(x);
+    const double loss = Sweep(x, weight, targets, SlotFrom(c10::IValue(slot)), dx);
+    ctx->saved_data["dx"] = dx;
+    at::Tensor out = at::empty({}, x.options().dtype(at::kDouble));
+    out.fill_(loss);
+    return out;
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    return {ctx->saved_data["dx"].toTensor(), Variable(), Variable(), Variable()};
+  }
+};
+
+}  // namespace
+
+at::Tensor LanguageLoss(const at::Tensor& x, const Parameter& weight, const at::Tensor& targets) {
+  const at::Tensor rows = x.reshape({-1, x.size(-1)});
+  const at::Tensor flat_targets = targets.reshape({-1}).contiguous();
+  if (c10::GradMode::is_enabled() && rows.requires_grad()) {
+    return LanguageLossFunction::apply(rows, weight.value, flat_targets, SlotNumber(weight.gradient));
+  }
+  at::Tensor out = at::empty({}, x.options().dtype(at::kDouble));
+  out.fill_(Sweep(rows, weight.value, flat_targets, nullptr, at::Tensor()));
+  return out;
+}
+
+}  // namespace stowage::ops

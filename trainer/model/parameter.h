@@ -1,0 +1,86 @@
+// Parameters as a model declares them, and as a segment meets them during a pass.
+#ifndef STOWAGE_TRAINER_MODEL_PARAMETER_H_
+#define STOWAGE_TRAINER_MODEL_PARAMETER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+namespace stowage {
+
+// How a parameter starts. Normal values are a pure function of (seed, parameter name, element).
+struct Init {
+  enum class Kind { kZeros, kOnes, kNormal } kind = Kind::kZeros;
+  double stddev = 0.0;  // kNormal
+
+  static Init Zeros() { return {Kind::kZeros, 0.0}; }
+  static Init Ones() { return {Kind::kOnes, 0.0}; }
+  static Init Normal(double stddev) { return {Kind::kNormal, stddev}; }
+};
+
+struct ParameterSpec {
+  std::string name;  // unique in the model: "layer.3.attn.qkv.weight"
+  std::vector<int64_t> shape;
+  Init init;
+
+  int64_t numel() const {
+    int64_t n = 1;
+    for (int64_t d : shape) n *= d;
+    return n;
+  }
+  // Weight decay pulls on matrices only; biases and norms stay free.
+  bool decay() const { return shape.size() >= 2; }
+};
+
+// What is gathered, reduced and updated at once: one layer as a rule.
+struct GroupSpec {
+  std::string name;
+  std::vector<ParameterSpec> parameters;
+};
+
+// Where the gradient of one parameter is summed up over a step: a view of its group's flat gradient buffer.
+//
+// The first contribution of a step is written, later ones are added, so nothing needs zeroing beforehand and an
+// operator that can write its weight gradient by itself (a matrix product with beta 0 or 1) needs no temporary.
+// Contributions come in the order of backward, which is fixed. Borrows the buffer. Not thread-safe.
+class GradientSlot {
+ public:
+  // The buffer that a step's gradients go to, in the parameter's shape. Undefined: none is bound.
+  void Bind(at::Tensor view) {
+    view_ = std::move(view);
+    written_ = false;
+  }
+
+  // For operators that write by themselves: `accumulate` says whether to add to what is there.
+  struct Target {
+    at::Tensor view;
+    bool accumulate = false;
+  };
+  Target Write() {
+    Target target{view_, written_};
+    written_ = true;
+    return target;
+  }
+
+  // Adds `contribution` (the parameter's shape, any float dtype).
+  void Add(const at::Tensor& contribution);
+
+  // Makes the view zeros if nothing was written in this step.
+  void ZeroIfUnwritten();
+
+ private:
+  at::Tensor view_;
+  bool written_ = false;
+};
+
+// A parameter inside a segment: its value, and where its gradient goes (null: no gradient is wanted).
+struct Parameter {
+  at::Tensor value;
+  GradientSlot* gradient = nullptr;
+};
+
+}  // namespace stowage
+
+#endif  // STOWAGE_TRAINER_MODEL_PARAMETER_H_

@@ -1,0 +1,67 @@
+// A segment: what runs, and is recomputed, as one piece.
+//
+// The attention or the feed-forward half of a layer, the embedding, the head. A segment is always the autograd cut,
+// under every policy, so that policies cannot change bits. It maps several tensors to several tensors and sees a
+// read-only batch context.
+#ifndef STOWAGE_TRAINER_MODEL_SEGMENT_H_
+#define STOWAGE_TRAINER_MODEL_SEGMENT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ATen/core/Tensor.h>
+
+#include "absl/types/span.h"
+#include "trainer/data/batch.h"
+#include "trainer/model/parameter.h"
+
+namespace stowage {
+
+enum class PassMode {
+  kTrain,     // loss with gradients; dropout on
+  kEvaluate,  // loss without gradients; dropout off
+  kPredict,   // no targets: the last segment gives logits
+};
+
+struct SegmentContext {
+  PassMode mode = PassMode::kTrain;
+  const Batch* batch = nullptr;
+  uint64_t random_key = 0;  // of (seed, step, micro-batch's index in the global batch, segment)
+};
+
+class Segment {
+ public:
+  virtual ~Segment() = default;
+
+  // `inputs`: what the segment before gave (none for the first). `parameters`: in the order of SegmentSpec.
+  // The last segment's first output is the summed loss, a scalar (kTrain, kEvaluate), or logits (kPredict).
+  // Must be a function of its arguments only; may throw what LibTorch throws. Called by one thread at a time.
+  virtual std::vector<at::Tensor> Forward(const std::vector<at::Tensor>& inputs,
+                                          absl::Span<const Parameter> parameters,
+                                          const SegmentContext& context) const = 0;
+};
+
+// Which parameter of which group.
+struct ParameterId {
+  int group = 0;
+  int parameter = 0;
+};
+
+struct SegmentSpec {
+  std::string name;
+  std::vector<ParameterId> parameters;
+  std::unique_ptr<Segment> segment;
+};
+
+// Groups and segments in forward order. A segment may use several groups, a group may serve several segments (tied
+// weights: one group, two uses). Nothing here has bytes yet: sizes are known before a byte exists.
+struct Model {
+  std::vector<GroupSpec> groups;
+  std::vector<SegmentSpec> segments;
+};
+
+}  // namespace stowage
+
+#endif  // STOWAGE_TRAINER_MODEL_SEGMENT_H_

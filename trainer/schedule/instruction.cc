@@ -1,0 +1,23 @@
+#include "trainer/schedule/instruction.h"
+
+namespace stowage {
+
+absl::string_view OpName(Op op) {
+  switch (op) {
+    case Op::kForward:
+      return "forward";
+    case Op::kBackward:
+      return "backward";
+    case Op::kReduce:
+      return "reduce";
+    case Op::kAgree:
+      return "agree";
+    case Op::kUpdate:
+      return "update";
+    case Op::kWait:
+      return "wait";
+  }
+  return "?";
+}
+
+}  // namespace stowage

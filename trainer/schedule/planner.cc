@@ -1,0 +1,88 @@
+#include "trainer/schedule/planner.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace stowage {
+namespace {
+
+Instruction Forward(int segment, int micro, Keep keep) { return {Op::kForward, segment, micro, -1, keep}; }
+Instruction Backward(int segment, int micro) { return {Op::kBackward, segment, micro, -1, Keep::kAll}; }
+Instruction Reduce(int group, int event) { return {Op::kReduce, group, -1, event, Keep::kAll}; }
+Instruction Wait(int event) { return {Op::kWait, -1, -1, event, Keep::kAll}; }
+Instruction Agree() { return {Op::kAgree, -1, -1, -1, Keep::kAll}; }
+Instruction Update(int group) { return {Op::kUpdate, group, -1, -1, Keep::kAll}; }
+
+}  // namespace
+
+Schedule WriteTrainStep(const ModelShape& model, int micro_batches) {
+  const int segments = static_cast<int>(model.segments.size());
+  const int groups = static_cast<int>(model.groups.size());
+  // Backward runs from the last segment to the first: a group is done at the first segment that uses it.
+  std::vector<int> first_use(groups, segments);
+  for (int s = segments - 1; s >= 0; --s) {
+    for (int g : model.groups_used[s]) first_use[g] = s;
+  }
+
+  Schedule schedule;
+  schedule.name = "train step";
+  schedule.micro_batches = micro_batches;
+  auto& list = schedule.instructions;
+  for (int m = 0; m < micro_batches; ++m) {
+    for (int s = 0; s < segments; ++s) list.push_back(Forward(s, m, Keep::kAll));
+    for (int s = segments - 1; s >= 0; --s) {
+      list.push_back(Backward(s, m));
+      if (m != micro_batches - 1) continue;
+      for (int g = 0; g < groups; ++g) {
+        if (first_use[g] == s) list.push_back(Reduce(g, schedule.events++));
+      }
+    }
+  }
+  for (int e = 0; e < schedule.events; ++e) list.push_back(Wait(e));
+  list.push_back(Agree());
+  for (int g = 0; g < groups; ++g) list.push_back(Update(g));
+  return schedule;
+}
+
+Schedule WriteEvaluation(const ModelShape& model, int micro_batches) {
+  Schedule schedule;
+  schedule.name = "evaluation";
+  schedule.micro_batches = micro_batches;
+  for (int m = 0; m < micro_batches; ++m) {
+    for (int s = 0; s < static_cast<int>(model.segments.size()); ++s) {
+      schedule.instructions.push_back(Forward(s, m, Keep::kNothing));
+    }
+  }
+  schedule.instructions.push_back(Agree());
+  return schedule;
+}
+
+std::string ScheduleTable(const Schedule& schedule, const ModelShape& model) {
+  std::string table;
+  for (const Instruction& i : schedule.instructions) {
+    absl::StrAppend(&table, OpName(i.op));
+    switch (i.op) {
+      case Op::kForward:
+        absl::StrAppend(&table, " ", model.segments[i.target], " micro ", i.micro,
+                        i.keep == Keep::kNothing ? " keep nothing" : "");
+        break;
+      case Op::kBackward:
+        absl::StrAppend(&table, " ", model.segments[i.target], " micro ", i.micro);
+        break;
+      case Op::kReduce:
+        absl::StrAppend(&table, " ", model.groups[i.target], " -> e", i.event);
+        break;
+      case Op::kUpdate:
+        absl::StrAppend(&table, " ", model.groups[i.target]);
+        break;
+      case Op::kWait:
+        absl::StrAppend(&table, " e", i.event);
+        break;
+      case Op::kAgree:
+        break;
+    }
+    absl::StrAppend(&table, "\n");
+  }
+  return table;
+}
+
+}  // namespace stowage
