@@ -1,7 +1,10 @@
 // Sum of squares and finite check of a flat gradient, in one read.
 //
-// The sum is fp64 over chunks of kNormChunkNumel elements, each chunk summed in one fixed order, chunks added in
-// order: the result depends neither on threads nor on vector width (ATen's fp32 norm is 8e-5 off at 4M elements).
+// The sum is fp64 over chunks of kNormChunkNumel elements, each chunk summed in one fixed order (16 interleaved
+// accumulators, then a tree), chunks added in order: the result depends neither on threads nor on vector width nor on
+// the address (ATen's fp32 norm is 8e-5 off at 4M elements). Where the chunks begin does matter to the last bits:
+// who sums shards of a buffer gets the whole buffer's bits only from shards that are whole chunks.
+// Thread-safe: no state. Splits over the OpenMP team (see parallel.h). Allocates nothing.
 #ifndef STOWAGE_KERNELS_NORM_H_
 #define STOWAGE_KERNELS_NORM_H_
 
@@ -16,7 +19,7 @@ struct NormResult {
   int64_t non_finite = 0;  // elements that are NaN or infinite (they are counted and left out of the sum)
 };
 
-// values: [numel] fp32.
+// values: [numel] fp32, any alignment.
 NormResult SumOfSquares(const float* values, int64_t numel);
 
 }  // namespace stowage::kernels
