@@ -1,0 +1,30 @@
+// Puts every LibTorch CPU tensor into a ledger.
+//
+// LibTorch asks one process-wide allocator for the bytes of all CPU tensors and of most operators' workspaces; this
+// replaces it by one that counts. An allocation is entered in the category of the calling thread's CategoryScope, and
+// taken out of that same category when it is freed, by whatever thread. Bytes are counted as asked for; a header of
+// 64 bytes lies before each block, which is aligned to 64.
+//
+// Not counted: what libraries take from malloc themselves (oneDNN's and MKL's buffers, autograd's nodes), tensors
+// that wrap memory of others (from_blob), and what was allocated before installing.
+//
+// An allocation that fails throws c10::OutOfMemoryError out of the operator that wanted it (an allocator has no other
+// way to say so) and enters nothing.
+#ifndef STOWAGE_MEMORY_COUNTING_ALLOCATOR_H_
+#define STOWAGE_MEMORY_COUNTING_ALLOCATOR_H_
+
+#include "absl/status/status.h"
+#include "memory/category_scope.h"
+#include "memory/ledger.h"
+
+namespace stowage {
+
+// Process-wide, once, early: before other threads use LibTorch. `ledger` must live as long as any CPU tensor, so in
+// practice to the end of the process; it is not owned.
+// FailedPrecondition: another ledger is installed already, or another allocator took LibTorch's place by priority.
+// Installing the same ledger again does nothing.
+absl::Status InstallCountingAllocator(Ledger* ledger);
+
+}  // namespace stowage
+
+#endif  // STOWAGE_MEMORY_COUNTING_ALLOCATOR_H_

@@ -1,0 +1,109 @@
+#include "memory/ledger.h"
+
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "memory/category_scope.h"
+
+namespace stowage {
+namespace {
+
+TEST(CategoryTest, NamesAreTheOnesOfLogsAndReports) {
+  const char* expected[kCategories] = {"parameters",    "gradients", "optimizer", "activations",
+                                       "communication", "workspace", "data"};
+  for (int c = 0; c < kCategories; ++c) EXPECT_EQ(CategoryName(static_cast<Category>(c)), expected[c]);
+}
+
+TEST(LedgerTest, CountsLiveAndPeakByCategoryAndInAll) {
+  Ledger ledger;
+  ledger.Allocate(Category::kParameters, 100);
+  ledger.Allocate(Category::kWorkspace, 50);
+  ledger.Free(Category::kWorkspace, 50);
+  ledger.Allocate(Category::kGradients, 30);
+  EXPECT_EQ(ledger.live(Category::kParameters), 100);
+  EXPECT_EQ(ledger.live(Category::kWorkspace), 0);
+  EXPECT_EQ(ledger.peak(Category::kWorkspace), 50);
+  EXPECT_EQ(ledger.total_live(), 130);
+  // 100 + 50, before the gradients came: not the sum of the categories' peaks, which is 180.
+  EXPECT_EQ(ledger.total_peak(), 150);
+}
+
+TEST(LedgerTest, ResetPeaksStartsAgainFromWhatIsLive) {
+  Ledger ledger;
+  ledger.Allocate(Category::kData, 70);
+  ledger.Allocate(Category::kActivations, 500);
+  ledger.Free(Category::kActivations, 400);
+  ledger.ResetPeaks();
+  EXPECT_EQ(ledger.peak(Category::kActivations), 100);
+  EXPECT_EQ(ledger.peak(Category::kData), 70);
+  EXPECT_EQ(ledger.total_peak(), 170);
+  ledger.Allocate(Category::kActivations, 1);
+  EXPECT_EQ(ledger.peak(Category::kActivations), 101);
+  EXPECT_EQ(ledger.total_peak(), 171);
+}
+
+TEST(LedgerTest, SnapshotHoldsEveryCounter) {
+  Ledger ledger;
+  for (int c = 0; c < kCategories; ++c) ledger.Allocate(static_cast<Category>(c), 1 << c);
+  ledger.Free(Category::kData, 1);
+  const LedgerSnapshot snapshot = ledger.Snapshot();
+  for (int c = 0; c < kCategories; ++c) EXPECT_EQ(snapshot[static_cast<Category>(c)].peak, 1 << c) << c;
+  EXPECT_EQ(snapshot[Category::kData].live, 63);
+  EXPECT_EQ(snapshot.total.live, 126);
+  EXPECT_EQ(snapshot.total.peak, 127);
+}
+
+TEST(LedgerDeathTest, FreeingMoreThanIsLiveIsABug) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  Ledger ledger;
+  ledger.Allocate(Category::kData, 10);
+  EXPECT_DEATH(ledger.Free(Category::kData, 11), "freed 11 bytes of 10");
+}
+
+TEST(LedgerTest, EightThreadsEndAtZeroAndThePeakLiesBetweenTheBounds) {
+  constexpr int kThreads = 8;
+  constexpr int kRounds = 20000;
+  Ledger ledger;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&ledger, t] {
+      const Category category = static_cast<Category>(t % kCategories);
+      for (int i = 0; i < kRounds; ++i) {
+        ledger.Allocate(category, 64 + i % 7);
+        ledger.Allocate(Category::kWorkspace, 8);
+        ledger.Free(category, 64 + i % 7);
+        ledger.Free(Category::kWorkspace, 8);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (int c = 0; c < kCategories; ++c) EXPECT_EQ(ledger.live(static_cast<Category>(c)), 0);
+  EXPECT_EQ(ledger.total_live(), 0);
+  EXPECT_GE(ledger.total_peak(), 70 + 8);               // one thread alone reaches it
+  EXPECT_LE(ledger.total_peak(), kThreads * (70 + 8));  // all at once cannot pass it
+}
+
+TEST(CategoryScopeTest, InnermostHoldsAndLeavingRestores) {
+  EXPECT_EQ(CategoryScope::Current(), Category::kWorkspace);
+  {
+    CategoryScope outer(Category::kOptimizer);
+    EXPECT_EQ(CategoryScope::Current(), Category::kOptimizer);
+    {
+      CategoryScope inner(Category::kData);
+      EXPECT_EQ(CategoryScope::Current(), Category::kData);
+    }
+    EXPECT_EQ(CategoryScope::Current(), Category::kOptimizer);
+  }
+  EXPECT_EQ(CategoryScope::Current(), Category::kWorkspace);
+}
+
+TEST(CategoryScopeTest, IsOfTheThreadThatOpenedIt) {
+  CategoryScope scope(Category::kOptimizer);
+  Category seen = Category::kData;
+  std::thread([&seen] { seen = CategoryScope::Current(); }).join();
+  EXPECT_EQ(seen, Category::kWorkspace);
+}
+
+}  // namespace
+}  // namespace stowage
