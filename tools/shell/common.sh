@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # used by those who source this
 # What the project's shell commands share: where things lie, how they speak. Sourced, never run.
 # Messages go to stderr, so that what the program prints on stdout can be piped.
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # used by those who source this
 # What Stowage needs of a machine, and whether it is there. Sourced by tools/setup.
 #
 # Needs are told by what is used (a command, a header), not by package names: so the same table serves Debian, other
