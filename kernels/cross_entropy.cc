@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/highway_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cross_entropy.cc"
 #include "hwy/foreach_target.h"  // must come before highway.h

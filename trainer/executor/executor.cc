@@ -16,8 +16,7 @@
 
 namespace stowage {
 
-using memory::Category;
-using memory::CategoryScope;
+using CategoryScope;
 
 // Everything that lives for one Play. `trouble` is why this rank's arithmetic stopped, OK while it goes on.
 struct Executor::Run {

@@ -23,7 +23,7 @@ FlatLayout LayoutOf(const GroupSpec& spec, int world_size) {
 
 GroupState::GroupState(const GroupSpec& spec, int world_size)
     : spec_(spec), layout_(LayoutOf(spec, world_size)), slots_(spec.parameters.size()) {
-  memory::CategoryScope scope(memory::Category::kParameters);
+  CategoryScope scope(Category::kParameters);
   parameters_ = at::zeros({layout_.whole_numel()}, at::kFloat);
   for (int i = 0; i < layout_.parameters(); ++i) {
     at::Tensor leaf = parameters_.narrow(0, layout_.offset(i), layout_.numel(i)).view(spec_.parameters[i].shape).detach();
@@ -58,7 +58,7 @@ Parameter GroupState::parameter(int i, bool with_gradient) {
 
 void GroupState::BeginGradients() {
   if (!gradients_.defined()) {
-    memory::CategoryScope scope(memory::Category::kGradients);
+    CategoryScope scope(Category::kGradients);
     gradients_ = at::empty({layout_.whole_numel()}, at::kFloat);
     // Padding takes part in reductions and norms, so it must be zero; parameters' own parts are written by slots.
     int64_t end = 0;
@@ -84,7 +84,7 @@ void GroupState::ReleaseGradients() {
 
 void GroupState::EnsureOptimizerState(const Optimizer& optimizer) {
   if (has_optimizer_state()) return;
-  memory::CategoryScope scope(memory::Category::kOptimizer);
+  CategoryScope scope(Category::kOptimizer);
   std::vector<at::Tensor> states;
   for (size_t k = 0; k < optimizer.state_names().size(); ++k) {
     states.push_back(at::zeros({layout_.whole_numel()}, at::kFloat));

@@ -1,0 +1,165 @@
+#include "trainer/run/model_state.h"
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "sharding/agreement.h"
+#include "trainer/config/load.h"
+#include "trainer/executor/exceptions.h"
+#include "trainer/model/model_kinds.h"
+
+namespace stowage {
+namespace {
+
+std::string OptimizerTensorName(absl::string_view state, absl::string_view parameter) {
+  return absl::StrCat("optimizer.", state, ".", parameter);
+}
+
+// Every tensor that a restore reads: where it goes, and what it must look like.
+struct Wanted {
+  std::string name;
+  std::vector<int64_t> shape;
+  int64_t numel = 0;
+  float* to = nullptr;
+};
+
+std::vector<Wanted> WantedTensors(const Optimizer* optimizer, ModelState* state) {
+  std::vector<Wanted> wanted;
+  for (const auto& group : state->groups) {
+    const FlatLayout& layout = group->layout();
+    for (int i = 0; i < layout.parameters(); ++i) {
+      const ParameterSpec& p = group->spec().parameters[i];
+      wanted.push_back({p.name, p.shape, layout.numel(i), group->parameters_data() + layout.offset(i)});
+      if (optimizer == nullptr) continue;
+      for (size_t k = 0; k < optimizer->state_names().size(); ++k) {
+        wanted.push_back({OptimizerTensorName(optimizer->state_names()[k], p.name), p.shape, layout.numel(i),
+                          group->optimizer_data(static_cast<int>(k)) + layout.offset(i)});
+      }
+    }
+  }
+  return wanted;
+}
+
+absl::Status Read(const CheckpointReader& reader, const std::vector<Wanted>& wanted) {
+  std::vector<ExpectedTensor> expected;
+  for (const Wanted& w : wanted) expected.push_back({w.name, DType::kFloat32, w.shape});
+  STOWAGE_RETURN_IF_ERROR(CheckSameTensors(reader, expected));
+  for (const Wanted& w : wanted) STOWAGE_RETURN_IF_ERROR(reader.Read(w.name, 0, w.numel, w.to));
+  return absl::OkStatus();
+}
+
+// The bytes of rank 0's buffers to all ranks.
+absl::Status BroadcastState(const Optimizer* optimizer, Communicator& communicator, ModelState* state) {
+  for (const auto& group : state->groups) {
+    const int64_t bytes = group->layout().whole_numel() * DTypeBytes(DType::kFloat32);
+    STOWAGE_RETURN_IF_ERROR(communicator.Broadcast(group->parameters_data(), bytes, 0).Wait());
+    if (optimizer == nullptr) continue;
+    for (size_t k = 0; k < optimizer->state_names().size(); ++k) {
+      STOWAGE_RETURN_IF_ERROR(communicator.Broadcast(group->optimizer_data(static_cast<int>(k)), bytes, 0).Wait());
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int64_t ModelState::parameter_count() const {
+  int64_t count = 0;
+  for (const GroupSpec& group : model.groups) {
+    for (const ParameterSpec& p : group.parameters) count += p.numel();
+  }
+  return count;
+}
+
+absl::StatusOr<ModelState> MakeModelState(const Config& config, int world_size) {
+  ModelState state;
+  STOWAGE_ASSIGN_OR_RETURN(state.model, MakeModel(BuiltInModelKinds(), config.model));
+  STOWAGE_RETURN_IF_ERROR(Annotate(CatchExceptions([&] {
+                                     for (const GroupSpec& group : state.model.groups) {
+                                       state.groups.push_back(std::make_unique<GroupState>(group, world_size));
+                                     }
+                                   }),
+                                   "making the model's parameters"));
+  return state;
+}
+
+absl::Status InitializeParameters(uint64_t seed, Communicator& communicator, ModelState* state) {
+  // Every rank would compute the same values, but only with the same libm: so rank 0's are sent to all.
+  if (communicator.rank() == 0) {
+    for (const auto& group : state->groups) group->Initialize(seed);
+  }
+  return BroadcastState(nullptr, communicator, state);
+}
+
+absl::Status RestoreState(const CheckpointReader* reader, const Optimizer* optimizer, Communicator& communicator,
+                          ModelState* state) {
+  absl::Status status = CatchExceptions([&] {
+    if (optimizer == nullptr) return;
+    for (const auto& group : state->groups) group->EnsureOptimizerState(*optimizer);
+  });
+  if (status.ok() && communicator.rank() == 0) status = Read(*reader, WantedTensors(optimizer, state));
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, status));
+  return BroadcastState(optimizer, communicator, state);
+}
+
+std::vector<TensorPiece> PiecesToSave(const Optimizer& optimizer, int rank, int world_size, ModelState& state) {
+  std::vector<TensorPiece> pieces;
+  for (size_t g = rank; g < state.groups.size(); g += world_size) {
+    GroupState& group = *state.groups[g];
+    const FlatLayout& layout = group.layout();
+    for (int i = 0; i < layout.parameters(); ++i) {
+      const ParameterSpec& p = group.spec().parameters[i];
+      pieces.push_back({p.name, DType::kFloat32, p.shape, 0, layout.numel(i),
+                        group.parameters_data() + layout.offset(i)});
+      if (!group.has_optimizer_state()) continue;
+      for (size_t k = 0; k < optimizer.state_names().size(); ++k) {
+        pieces.push_back({OptimizerTensorName(optimizer.state_names()[k], p.name), DType::kFloat32, p.shape, 0,
+                          layout.numel(i), group.optimizer_data(static_cast<int>(k)) + layout.offset(i)});
+      }
+    }
+  }
+  return pieces;
+}
+
+absl::StatusOr<LoadedModel> LoadModel(const std::string& path, Communicator& communicator) {
+  LoadedModel loaded;
+  absl::StatusOr<CheckpointReader> reader = absl::NotFoundError("not opened");
+  absl::Status status;
+  std::string header;
+  if (communicator.rank() == 0) {
+    std::vector<std::string> said;
+    reader = OpenNewest(path + "/checkpoints", &said);
+    if (absl::IsNotFound(reader.status())) {
+      absl::StatusOr<CheckpointReader> direct = CheckpointReader::Open(path);
+      if (direct.ok()) {
+        status = direct->Verify();
+        reader = std::move(direct);
+      } else if (!absl::IsNotFound(direct.status())) {
+        status = direct.status();
+      } else {
+        status = absl::NotFoundError(absl::StrCat(
+            path, ": neither a run folder with a whole checkpoint nor a checkpoint folder"));
+      }
+    } else {
+      status = reader.status();
+    }
+    if (status.ok()) header = absl::StrCat(reader->info().step, "\n", reader->path(), "\n", reader->info().config_yaml);
+  }
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, status));
+  STOWAGE_ASSIGN_OR_RETURN(std::vector<std::string> headers, communicator.ExchangeText(header));
+  const size_t first = headers[0].find('\n');
+  const size_t second = headers[0].find('\n', first + 1);
+  loaded.step = std::stoll(headers[0].substr(0, first));
+  loaded.path = headers[0].substr(first + 1, second - first - 1);
+  STOWAGE_ASSIGN_OR_RETURN(loaded.config, ParseConfig(headers[0].substr(second + 1), loaded.path + "/config.yaml"));
+  absl::StatusOr<ModelState> state = MakeModelState(loaded.config, communicator.world_size());
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, state.status()));
+  loaded.state = *std::move(state);
+  STOWAGE_RETURN_IF_ERROR(
+      RestoreState(reader.ok() ? &*reader : nullptr, nullptr, communicator, &loaded.state));
+  return loaded;
+}
+
+}  // namespace stowage

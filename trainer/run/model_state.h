@@ -1,0 +1,58 @@
+// A model with its bytes: made new, or brought back from a checkpoint; and what of it a checkpoint keeps.
+#ifndef STOWAGE_TRAINER_RUN_MODEL_STATE_H_
+#define STOWAGE_TRAINER_RUN_MODEL_STATE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "sharding/communicator.h"
+#include "trainer/checkpoint/checkpoint.h"
+#include "trainer/config/config.h"
+#include "trainer/executor/executor.h"
+#include "trainer/model/segment.h"
+#include "trainer/optimizer/optimizer.h"
+
+namespace stowage {
+
+struct ModelState {
+  Model model;
+  GroupStates groups;
+
+  int64_t parameter_count() const;
+};
+
+// `config` is resolved. Groups are made one after another, with values still to be written. ResourceExhausted: no
+// memory for them.
+absl::StatusOr<ModelState> MakeModelState(const Config& config, int world_size);
+
+// Starting values on rank 0, then the same bytes on all ranks. Collective.
+absl::Status InitializeParameters(uint64_t seed, Communicator& communicator, ModelState* state);
+
+// Parameters, and optimizer state if `optimizer` is not null, from `reader` (null on ranks other than 0), then the
+// same bytes on all ranks. Collective. InvalidArgument: a tensor is missing or has another shape (the first
+// differences are listed): nothing was changed.
+absl::Status RestoreState(const CheckpointReader* reader, const Optimizer* optimizer, Communicator& communicator,
+                          ModelState* state);
+
+// What this rank writes: whole groups are dealt to ranks in turn, so that all write at once. The pieces borrow the
+// groups' buffers.
+std::vector<TensorPiece> PiecesToSave(const Optimizer& optimizer, int rank, int world_size, ModelState& state);
+
+// A model as a checkpoint holds it, for evaluating and sampling: its own resolved config, parameters only.
+struct LoadedModel {
+  Config config;
+  ModelState state;
+  int64_t step = 0;
+  std::string path;
+};
+
+// `path`: a run folder (its newest whole checkpoint) or a checkpoint folder. Collective: rank 0 reads.
+absl::StatusOr<LoadedModel> LoadModel(const std::string& path, Communicator& communicator);
+
+}  // namespace stowage
+
+#endif  // STOWAGE_TRAINER_RUN_MODEL_STATE_H_

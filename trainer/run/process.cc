@@ -1,0 +1,51 @@
+#include "trainer/run/process.h"
+
+#include <malloc.h>
+
+#include <fstream>
+
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <torch/version.h>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "memory/counting_allocator.h"
+
+namespace stowage {
+
+Ledger& ProcessLedger() {
+  static Ledger* const ledger = new Ledger;  // never destroyed: tensors may outlive main
+  return *ledger;
+}
+
+void SetUpProcess(int threads) {
+  static const bool once = [] {
+    // A step makes and drops the same large blocks again and again. By default glibc maps and unmaps each one, and
+    // the kernel zeroes every page anew: with these thresholds they stay in the heap and are reused as they are.
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    const absl::Status installed = InstallCountingAllocator(&ProcessLedger());
+    STOWAGE_CHECK(installed.ok()) << installed.ToString();
+    return true;
+  }();
+  (void)once;
+  at::set_num_threads(threads);
+}
+
+std::string LibTorchVersion() { return TORCH_VERSION; }
+
+std::string CpuKind() {
+  std::string model = "unknown CPU";
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const size_t colon = line.find(": ");
+    if (line.rfind("model name", 0) == 0 && colon != std::string::npos) {
+      model = line.substr(colon + 2);
+      break;
+    }
+  }
+  return absl::StrCat(model, ", ", at::get_cpu_capability());
+}
+
+}  // namespace stowage

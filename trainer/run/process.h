@@ -1,0 +1,24 @@
+// Process-wide state, set once and here: allocator, thread count, malloc's thresholds.
+#ifndef STOWAGE_TRAINER_RUN_PROCESS_H_
+#define STOWAGE_TRAINER_RUN_PROCESS_H_
+
+#include <string>
+
+#include "memory/ledger.h"
+
+namespace stowage {
+
+// Installs the counting allocator and sets the number of threads LibTorch computes with. Call it before the first
+// tensor is made; a second call only changes the thread count. Not thread-safe.
+void SetUpProcess(int threads);
+
+// What the installed allocator counts into.
+Ledger& ProcessLedger();
+
+// LibTorch's version and this CPU's kind: with the thread count, what a promise of equal bits rests on.
+std::string LibTorchVersion();
+std::string CpuKind();
+
+}  // namespace stowage
+
+#endif  // STOWAGE_TRAINER_RUN_PROCESS_H_

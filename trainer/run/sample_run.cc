@@ -1,0 +1,65 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <ATen/ops/empty.h>
+
+#include "absl/strings/str_cat.h"
+#include "base/hash.h"
+#include "base/status_macros.h"
+#include "sharding/solo_communicator.h"
+#include "trainer/data/tokenizer.h"
+#include "trainer/run/predict.h"
+#include "trainer/run/train_run.h"
+
+namespace stowage {
+namespace {
+
+// One id drawn from softmax(logits / temperature), restricted to the `top_k` likeliest if that is above 0.
+int64_t Draw(const float* logits, int64_t vocabulary, const SampleOptions& options, double uniform) {
+  std::vector<int64_t> order(vocabulary);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return logits[a] > logits[b]; });
+  if (options.temperature == 0.0) return order[0];
+  const int64_t count = options.top_k > 0 ? std::min(options.top_k, vocabulary) : vocabulary;
+  std::vector<double> weights(count);
+  double total = 0.0;
+  for (int64_t i = 0; i < count; ++i) {
+    weights[i] = std::exp((static_cast<double>(logits[order[i]]) - logits[order[0]]) / options.temperature);
+    total += weights[i];
+  }
+  double left = uniform * total;
+  for (int64_t i = 0; i < count; ++i) {
+    left -= weights[i];
+    if (left < 0.0) return order[i];
+  }
+  return order[count - 1];
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> Sample(const std::string& run_dir_or_checkpoint, const SampleOptions& options) {
+  if (options.prompt.empty()) return absl::InvalidArgumentError("--prompt is empty; give at least one character");
+  SoloCommunicator solo;
+  STOWAGE_ASSIGN_OR_RETURN(LoadedModel loaded, LoadModel(run_dir_or_checkpoint, solo));
+  STOWAGE_ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer, MakeTokenizer(loaded.config.data.tokenizer));
+  STOWAGE_ASSIGN_OR_RETURN(std::vector<int64_t> tokens, tokenizer->Encode(options.prompt));
+  for (int64_t i = 0; i < options.tokens; ++i) {
+    const int64_t length = std::min<int64_t>(static_cast<int64_t>(tokens.size()), loaded.config.model.context);
+    Batch batch;
+    at::Tensor window = at::empty({1, length}, at::kLong);
+    std::copy(tokens.end() - length, tokens.end(), window.data_ptr<int64_t>());
+    batch.tensors["tokens"] = window;
+    batch.samples = 1;
+    STOWAGE_ASSIGN_OR_RETURN(const at::Tensor logits, Predict(loaded.state, batch));
+    // A model may have more ids than the text knows (a padded vocabulary): those are never drawn.
+    const int64_t classes = logits.size(-1), vocabulary = std::min(classes, tokenizer->vocabulary());
+    const double uniform =
+        static_cast<double>(HashKey({options.seed, static_cast<uint64_t>(i)}) >> 11) * 0x1.0p-53;
+    tokens.push_back(Draw(logits.const_data_ptr<float>() + (length - 1) * classes, vocabulary, options, uniform));
+    if (tokens.back() == tokenizer->end_of_document()) break;
+  }
+  return tokenizer->Decode(tokens);
+}
+
+}  // namespace stowage

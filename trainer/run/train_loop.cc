@@ -1,0 +1,146 @@
+#include "trainer/run/train_loop.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status_macros.h"
+#include "memory/process_memory.h"
+#include "trainer/optimizer/learning_rate.h"
+#include "trainer/run/evaluation.h"
+#include "trainer/run/process.h"
+
+namespace stowage {
+
+TrainLoop::TrainLoop(const TrainLoopInputs& inputs)
+    : in_(inputs),
+      shape_(ShapeOf(inputs.state.model)),
+      executor_(inputs.state.model, inputs.state.groups, inputs.communicator, &inputs.optimizer),
+      last_save_(absl::Now()) {
+  result_.steps_done = in_.first_step;
+}
+
+absl::StatusOr<UpdateScalars> TrainLoop::Scalars(int64_t step, int micro_batches, const AgreementVerdict& verdict,
+                                                 StepMetrics* metrics) const {
+  const OptimizerConfig& optimizer = in_.config.optimizer;
+  const double tokens = static_cast<double>(verdict.tokens);
+  metrics->tokens = verdict.tokens;
+  metrics->loss = verdict.loss_sum / tokens;
+  metrics->grad_norm = std::sqrt(verdict.sum_of_squares) / tokens;
+  if (verdict.non_finite > 0 || !std::isfinite(metrics->loss) || !std::isfinite(metrics->grad_norm)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "step ", step + 1, ": loss ", metrics->loss, ", ", verdict.non_finite,
+        " gradient elements are not finite; nothing was updated. Lower optimizer.lr or lengthen "
+        "optimizer.schedule.warmup_steps; saved checkpoints are whole"));
+  }
+  UpdateScalars scalars;
+  scalars.step = step + 1;
+  scalars.lr = LearningRate(optimizer, in_.total_steps, step);
+  if (in_.config.train.lr_for_accumulation == "linear") scalars.lr *= micro_batches;
+  if (in_.config.train.lr_for_accumulation == "sqrt") scalars.lr *= std::sqrt(static_cast<double>(micro_batches));
+  // Clipping as in torch.nn.utils.clip_grad_norm_, folded into the one pass of the update.
+  double clip = 1.0;
+  if (optimizer.grad_clip > 0.0) clip = std::min(1.0, optimizer.grad_clip / (metrics->grad_norm + 1e-6));
+  scalars.gradient_scale = clip / tokens;
+  metrics->lr = scalars.lr;
+  return scalars;
+}
+
+absl::StatusOr<StepMetrics> TrainLoop::Step(int64_t step, AgreementVerdict* verdict) {
+  const absl::Time start = absl::Now();
+  ProcessLedger().ResetPeaks();
+  const std::vector<SampleId> samples = in_.sampler.GlobalBatch(step);
+  const MicroBatchCut cut{static_cast<int64_t>(samples.size()), *in_.config.train.micro_batch,
+                          in_.communicator.world_size()};
+  const int rank = in_.communicator.rank();
+  if (schedule_.micro_batches != cut.per_rank()) schedule_ = WriteTrainStep(shape_, cut.per_rank());
+
+  StepMetrics metrics;
+  metrics.step = step + 1;
+  PlayInputs inputs;
+  inputs.mode = PassMode::kTrain;
+  inputs.seed = static_cast<uint64_t>(in_.config.run.seed);
+  inputs.step = step;
+  inputs.global_index = [&](int m) { return cut.GlobalIndex(rank, m); };
+  inputs.batch = [&](int m) -> absl::StatusOr<Batch> {
+    const int64_t index = cut.GlobalIndex(rank, m);
+    if (cut.Size(index) == 0) return Batch();
+    return in_.data.train->Read(absl::MakeConstSpan(samples).subspan(cut.First(index), cut.Size(index)));
+  };
+  inputs.before_agree = [&](AgreementWords* words) {
+    words->stop_signal = in_.signals.received();
+    const auto& minutes = in_.config.checkpoint.every_minutes;
+    words->save_wanted = minutes && absl::Now() - last_save_ >= absl::Minutes(*minutes) ? 1 : 0;
+  };
+  inputs.scalars = [&](const AgreementVerdict& v) { return Scalars(step, cut.per_rank(), v, &metrics); };
+  STOWAGE_ASSIGN_OR_RETURN(*verdict, executor_.Play(schedule_, inputs));
+  if (in_.config.train.zero_grad == "release") {
+    for (const auto& group : in_.state.groups) group->ReleaseGradients();
+  }
+
+  metrics.seconds = absl::ToDoubleSeconds(absl::Now() - start);
+  metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
+  const LedgerSnapshot snapshot = ProcessLedger().Snapshot();
+  for (int c = 0; c < kCategories; ++c) {
+    const std::string name(CategoryName(static_cast<Category>(c)));
+    const int64_t peak = snapshot.categories[c].peak;
+    metrics.memory_peak_bytes[name] = peak;
+    result_.memory_peak_bytes[name] = std::max(result_.memory_peak_bytes[name], peak);
+  }
+  STOWAGE_ASSIGN_OR_RETURN(const ProcessMemory memory, ReadProcessMemory());
+  metrics.rss_peak_bytes = memory.peak_rss;
+  return metrics;
+}
+
+absl::Status TrainLoop::Evaluate(int64_t step) {
+  if (in_.data.validation == nullptr) return absl::OkStatus();
+  STOWAGE_ASSIGN_OR_RETURN(
+      const EvaluationResult evaluation,
+      EvaluateDataset(executor_, shape_, *in_.data.validation, in_.config.train.eval_sequences.value_or(0),
+                      *in_.config.train.micro_batch, in_.communicator.rank(), in_.communicator.world_size()));
+  result_.validation_loss = evaluation.loss;
+  in_.reporter.Eval({step, evaluation.loss, evaluation.tokens, evaluation.seconds});
+  return absl::OkStatus();
+}
+
+void TrainLoop::SaveInPassing(int64_t step) {
+  const absl::Status status = in_.save(step);
+  last_save_ = absl::Now();
+  if (status.ok()) {
+    saved_step_ = step;
+  } else {
+    in_.reporter.Say(absl::StrCat("checkpoint of step ", step, " was not saved (", status.message(),
+                                  "); older checkpoints are whole and training goes on"));
+  }
+}
+
+absl::StatusOr<TrainLoopResult> TrainLoop::Run() {
+  const Config& config = in_.config;
+  for (int64_t step = in_.first_step; step < in_.total_steps; ++step) {
+    AgreementVerdict verdict;
+    STOWAGE_ASSIGN_OR_RETURN(const StepMetrics metrics, Step(step, &verdict));
+    const int64_t done = step + 1;
+    result_.steps_done = done;
+    result_.last_loss = metrics.loss;
+    result_.tokens += metrics.tokens;
+    result_.step_seconds += metrics.seconds;
+    in_.reporter.Step(metrics);
+
+    const bool last = done == in_.total_steps;
+    const bool stop = verdict.stop_signal != 0 && !last;
+    if (!stop && (last || (config.train.eval_every && done % *config.train.eval_every == 0))) {
+      STOWAGE_RETURN_IF_ERROR(Evaluate(done));
+    }
+    if (last || stop) {
+      result_.stop_signal = stop ? static_cast<int>(verdict.stop_signal) : 0;
+      break;
+    }
+    if (verdict.save_wanted || (config.checkpoint.every && done % *config.checkpoint.every == 0)) SaveInPassing(done);
+  }
+  // The last save is not in passing: without it the run's result would be lost.
+  if (saved_step_ != result_.steps_done) STOWAGE_RETURN_IF_ERROR(in_.save(result_.steps_done));
+  return result_;
+}
+
+}  // namespace stowage

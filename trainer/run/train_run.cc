@@ -1,0 +1,213 @@
+#include "trainer/run/train_run.h"
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "memory/process_memory.h"
+#include "sharding/agreement.h"
+#include "trainer/checkpoint/checkpoint.h"
+#include "trainer/config/load.h"
+#include "trainer/data/open_data.h"
+#include "trainer/metrics/report.h"
+#include "trainer/run/evaluation.h"
+#include "trainer/run/model_state.h"
+#include "trainer/run/plan_json.h"
+#include "trainer/run/process.h"
+#include "trainer/run/resume.h"
+#include "trainer/run/run_folder.h"
+#include "trainer/run/same_config.h"
+#include "trainer/run/signals.h"
+#include "trainer/run/train_loop.h"
+
+namespace stowage {
+namespace {
+
+// A line for the person, before a Reporter exists.
+void Print(const TrainOptions& options, int rank, const std::string& line) {
+  if (rank != 0 || options.quiet) return;
+  std::printf("%s\n", line.c_str());
+  std::fflush(stdout);
+}
+
+// Rank 0 opens (and locks) the run folder; all ranks learn whether it could.
+absl::Status OpenRunFolder(const std::string& path, bool resume, Communicator& communicator,
+                           std::optional<RunFolder>* folder) {
+  absl::Status status;
+  if (communicator.rank() == 0) {
+    absl::StatusOr<RunFolder> opened = RunFolder::Open(path, resume);
+    status = opened.status();
+    if (status.ok()) folder->emplace(*std::move(opened));
+  }
+  return AgreeOnStatus(communicator, status);
+}
+
+absl::StatusOr<Data> OpenDataTogether(const Config& config, Communicator& communicator, const TrainOptions& options) {
+  absl::StatusOr<Data> data =
+      OpenData(config.data, config.model.context, config.model.vocabulary.value_or(0), [&](const std::string& line) {
+        Print(options, communicator.rank(), line);
+      });
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, data.status()));
+  return data;
+}
+
+// The checkpoint to go on from: found, checked and read on rank 0; its step on all ranks.
+absl::StatusOr<int64_t> Restore(const std::string& folder, const CheckpointInfo& here, const Optimizer& optimizer,
+                                Communicator& communicator, const TrainOptions& options, ModelState* state) {
+  std::optional<CheckpointReader> reader;
+  absl::Status status;
+  if (communicator.rank() == 0) {
+    std::vector<std::string> said;
+    absl::StatusOr<CheckpointReader> newest = OpenNewest(folder, &said);
+    status = newest.ok() ? CheckResume(newest->info(), here, &said) : newest.status();
+    for (const std::string& line : said) Print(options, 0, line);
+    if (status.ok()) reader.emplace(*std::move(newest));
+  }
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, status));
+  STOWAGE_RETURN_IF_ERROR(
+      RestoreState(reader ? &*reader : nullptr, &optimizer, communicator, state));
+  STOWAGE_ASSIGN_OR_RETURN(const std::vector<std::string> steps,
+                           communicator.ExchangeText(reader ? absl::StrCat(reader->info().step) : ""));
+  return std::stoll(steps[0]);
+}
+
+absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& communicator,
+                                           const TrainOptions& options) {
+  const SignalWatch signals;  // from here on a signal is answered at the next `agree`
+  const int rank = communicator.rank(), world_size = communicator.world_size();
+  TrainOutcome outcome;
+  outcome.run_dir = options.run_dir.empty() ? absl::StrCat("runs/", asked.run.name) : options.run_dir;
+
+  STOWAGE_RETURN_IF_ERROR(CheckSameConfig(
+      asked, absl::StrCat("--run-dir ", outcome.run_dir, options.resume ? " --resume" : ""), communicator));
+  // What can be refused from the config alone is refused before a folder is made; the vocabulary comes from the data.
+  STOWAGE_RETURN_IF_ERROR(ResolveConfig(asked, asked.model.vocabulary.value_or(1)).status());
+  STOWAGE_ASSIGN_OR_RETURN(const Data data, OpenDataTogether(asked, communicator, options));
+  STOWAGE_ASSIGN_OR_RETURN(const Config config, ResolveConfig(asked, data.train->vocabulary()));
+  STOWAGE_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config.optimizer));
+
+  std::optional<RunFolder> folder;
+  STOWAGE_RETURN_IF_ERROR(OpenRunFolder(outcome.run_dir, options.resume, communicator, &folder));
+
+  absl::StatusOr<ModelState> made = MakeModelState(config, world_size);
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, made.status()));
+  ModelState state = *std::move(made);
+
+  const Sampler sampler(static_cast<uint64_t>(config.run.seed), data.train->size(), config.train.global_batch,
+                        config.train.epochs.has_value());
+  const int64_t total_steps =
+      config.train.epochs ? *config.train.epochs * sampler.steps_per_epoch() : *config.train.steps;
+  const MicroBatchCut cut{config.train.global_batch, *config.train.micro_batch, world_size};
+  const Schedule step_schedule = WriteTrainStep(ShapeOf(state.model), cut.per_rank());
+  const std::string plan = PlanJson(config, state.model, step_schedule, world_size, options.threads);
+  const auto info = [&](int64_t step) {
+    return MakeCheckpointInfo(config, step, data.train->fingerprint(), world_size, options.threads, plan);
+  };
+  const std::string checkpoints = outcome.run_dir + "/checkpoints";
+
+  Print(options, rank,
+        absl::StrCat(config.model.kind, ": ", state.parameter_count(), " parameters; a step is ",
+                     config.train.global_batch, " sequences of ", config.model.context, " tokens, ", cut.total(),
+                     " micro-batches of ", *config.train.micro_batch, " on ", world_size,
+                     world_size == 1 ? " rank" : " ranks", " (", communicator.name(), ")"));
+
+  int64_t first_step = 0;
+  if (options.resume) {
+    STOWAGE_ASSIGN_OR_RETURN(first_step, Restore(checkpoints, info(0), *optimizer, communicator, options, &state));
+    Print(options, rank, absl::StrCat("resumed at step ", first_step, " of ", total_steps));
+    if (first_step > total_steps) {
+      return absl::FailedPreconditionError(absl::StrCat("train.steps: the checkpoint is at step ", first_step,
+                                                        ", beyond the ", total_steps, " asked for"));
+    }
+  } else {
+    STOWAGE_RETURN_IF_ERROR(InitializeParameters(static_cast<uint64_t>(config.run.seed), communicator, &state));
+  }
+
+  absl::Status written;
+  if (rank == 0) {
+    written = WriteFileDurably(folder->File("config.yaml"), ConfigToYaml(config));
+    if (written.ok()) written = WriteFileDurably(folder->File("plan.json"), plan);
+  }
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, written));
+  absl::StatusOr<Reporter> reporter = Reporter::Open(outcome.run_dir, rank, options.quiet, total_steps,
+                                                     options.resume ? std::optional<int64_t>(first_step) : std::nullopt);
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, reporter.status()));
+  reporter->Log(absl::StrCat("rank ", rank, " of ", world_size, " on ", communicator.placement().host, ", ",
+                             options.thread_description));
+
+  const auto save = [&](int64_t step) -> absl::Status {
+    for (const auto& group : state.groups) group->EnsureOptimizerState(*optimizer);
+    absl::StatusOr<std::string> saved =
+        SaveCheckpoint(communicator, checkpoints, info(step), PiecesToSave(*optimizer, rank, world_size, state),
+                       config.checkpoint.keep);
+    if (saved.ok()) reporter->Log(absl::StrCat("saved ", *saved));
+    return saved.status();
+  };
+  TrainLoop loop({config, communicator, state, *optimizer, data, sampler, *reporter, signals, first_step, total_steps,
+                  save});
+  absl::StatusOr<TrainLoopResult> result = loop.Run();
+  if (!result.ok()) {
+    reporter->Log(absl::StrCat("ended by: ", result.status().message()));
+    reporter->Finish();
+    return result.status();
+  }
+  reporter->Finish();
+
+  outcome.steps_done = result->steps_done;
+  outcome.last_loss = result->last_loss;
+  outcome.validation_loss = result->validation_loss;
+  outcome.stop_signal = result->stop_signal;
+  outcome.stopped = result->stop_signal != 0;
+  if (rank == 0) {
+    Report report;
+    report.finished = !outcome.stopped;
+    report.steps = result->steps_done;
+    report.last_loss = result->last_loss;
+    report.validation_loss = result->validation_loss;
+    report.tokens = result->tokens;
+    report.seconds = result->step_seconds;
+    report.measured_peak_bytes = result->memory_peak_bytes;
+    report.world_size = world_size;
+    report.threads = options.threads;
+    report.versions = {{"libtorch", LibTorchVersion()}, {"cpu", CpuKind()}};
+    const absl::StatusOr<ProcessMemory> memory = ReadProcessMemory();
+    if (memory.ok()) report.rss_peak_bytes = memory->peak_rss;
+    written = WriteReport(folder->File("report.json"), report);
+  }
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, written));
+  return outcome;
+}
+
+}  // namespace
+
+absl::StatusOr<TrainOutcome> Train(const Config& config, Communicator& communicator, const TrainOptions& options) {
+  absl::StatusOr<TrainOutcome> outcome = TrainTogether(config, communicator, options);
+  // Every other error was agreed on by all ranks. This one is a communicator that broke under this rank: the others
+  // may be waiting for it.
+  if (absl::IsUnavailable(outcome.status())) communicator.Abort(outcome.status());
+  return outcome;
+}
+
+absl::StatusOr<EvalOutcome> Evaluate(const std::string& run_dir_or_checkpoint, Communicator& communicator,
+                                     int64_t sequences) {
+  STOWAGE_ASSIGN_OR_RETURN(LoadedModel loaded, LoadModel(run_dir_or_checkpoint, communicator));
+  TrainOptions quiet;
+  quiet.quiet = true;
+  STOWAGE_ASSIGN_OR_RETURN(const Data data, OpenDataTogether(loaded.config, communicator, quiet));
+  if (data.validation == nullptr) {
+    return absl::FailedPreconditionError(
+        "this experiment has no validation set: give data.validation, or a data.validation_fraction above 0");
+  }
+  Executor executor(loaded.state.model, loaded.state.groups, communicator, nullptr);
+  STOWAGE_ASSIGN_OR_RETURN(
+      const EvaluationResult result,
+      EvaluateDataset(executor, ShapeOf(loaded.state.model), *data.validation, sequences,
+                      *loaded.config.train.micro_batch, communicator.rank(), communicator.world_size()));
+  return EvalOutcome{result.loss, result.tokens, result.seconds, loaded.step, loaded.path};
+}
+
+}  // namespace stowage
