@@ -1,0 +1,144 @@
+#include "trainer/config/contradictions.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace stowage {
+namespace {
+
+class Checker {
+ public:
+  Checker(const Config& config, const PlaceOfKey& place_of, const std::string& no_place)
+      : config_(config), place_of_(place_of), no_place_(no_place) {}
+
+  absl::Status Run() {
+    CheckModel();
+    CheckData();
+    CheckTrain();
+    CheckOptimizer();
+    CheckMemory();
+    CheckSharding();
+    return status_;
+  }
+
+ private:
+  // `message` about two keys: at the first one's place, with the second one's at the end.
+  void Conflict(const std::string& first, const std::string& second, const std::string& message) {
+    if (!status_.ok()) return;
+    std::string here = place_of_(first);
+    std::string there = place_of_(second);
+    std::string there_key = second;
+    if (here.empty()) {  // the first is a default: the person wrote the second
+      here.swap(there);
+      there_key = first;
+    }
+    status_ = absl::InvalidArgumentError(
+        absl::StrCat(here.empty() ? "" : absl::StrCat(here, ": "), message,
+                     there.empty() ? "" : absl::StrCat(" (", there_key, " is at ", there, ")")));
+  }
+
+  void Missing(const std::string& message) {
+    if (status_.ok()) {
+      status_ = absl::InvalidArgumentError(absl::StrCat(no_place_, no_place_.empty() ? "" : ": ", message));
+    }
+  }
+
+  void CheckModel() {
+    const ModelConfig& model = config_.model;
+    if (model.width % model.heads != 0) {
+      Conflict("model.width", "model.heads",
+               absl::StrCat("model.width ", model.width, " is not a multiple of model.heads ", model.heads));
+    }
+  }
+
+  void CheckData() {
+    const DataConfig& data = config_.data;
+    const bool files = !data.train.empty();
+    if (!data.source.empty() && files) {
+      Conflict("data.train", "data.source",
+               "data.train names files, but data.source names a built-in text; keep one (source: none unsets it)");
+    }
+    if (!data.source.empty() && !data.validation.empty()) {
+      Conflict("data.validation", "data.source",
+               "data.validation names files, but a built-in text (data.source) brings its own validation part");
+    }
+    if (!data.source.empty() && data.format != "auto") {
+      Conflict("data.format", "data.source",
+               absl::StrCat("data.format ", data.format, " is about files, but data.source names a built-in text"));
+    }
+    if (data.source.empty() && !files) {
+      Missing("data: nothing to learn from; give data.source (kjv) or data.train (paths)");
+    }
+  }
+
+  void CheckTrain() {
+    const TrainConfig& train = config_.train;
+    if (train.steps.has_value() && train.epochs.has_value()) {
+      Conflict("train.epochs", "train.steps",
+               "train.epochs and train.steps are both given; keep one (steps: none unsets it)");
+    }
+    if (!train.steps.has_value() && !train.epochs.has_value()) {
+      Missing("train: neither steps nor epochs is given; give one of them");
+    }
+    if (train.micro_batch.value_or(1) > train.global_batch) {
+      Conflict("train.micro_batch", "train.global_batch",
+               absl::StrCat("train.micro_batch ", *train.micro_batch, " is more than train.global_batch ",
+                            train.global_batch));
+    }
+  }
+
+  void CheckOptimizer() {
+    const OptimizerConfig& optimizer = config_.optimizer;
+    const ScheduleConfig& schedule = optimizer.schedule;
+    if (config_.train.steps.has_value() && schedule.warmup_steps > *config_.train.steps) {
+      Conflict("optimizer.schedule.warmup_steps", "train.steps",
+               absl::StrCat("optimizer.schedule.warmup_steps ", schedule.warmup_steps, " is more than train.steps ",
+                            *config_.train.steps));
+    }
+    if (schedule.kind != "constant" && schedule.final_lr > optimizer.lr) {
+      Conflict(
+          "optimizer.schedule.final_lr", "optimizer.lr",
+          absl::StrCat("optimizer.schedule.final_lr ", schedule.final_lr, " is above optimizer.lr ", optimizer.lr));
+    }
+  }
+
+  void CheckMemory() {
+    const MemoryConfig& memory = config_.memory;
+    if (!memory.disk_path.empty()) return;
+    if (memory.disk_limit.kind != BudgetValue::Kind::kAuto) {
+      Conflict("memory.disk.limit", "memory.disk.path",
+               "memory.disk.limit is given without memory.disk.path, the folder to use");
+    }
+    const OffloadConfig& offload = memory.offload;
+    const struct {
+      const char* key;
+      const std::string& tier;
+    } tiers[] = {{"memory.offload.optimizer", offload.optimizer},
+                 {"memory.offload.gradients", offload.gradients},
+                 {"memory.offload.parameters", offload.parameters},
+                 {"memory.offload.activations", offload.activations}};
+    for (const auto& [key, tier] : tiers) {
+      if (tier == "disk") {
+        Conflict(key, "memory.disk.path", absl::StrCat(key, ": disk is given without memory.disk.path, the folder"));
+      }
+    }
+  }
+
+  void CheckSharding() {
+    if (config_.sharding.backend == "nccl" && config_.run.device == "cpu") {
+      Conflict("sharding.backend", "run.device", "sharding.backend nccl needs run.device cuda, but run.device is cpu");
+    }
+  }
+
+  const Config& config_;
+  const PlaceOfKey& place_of_;
+  const std::string& no_place_;
+  absl::Status status_;
+};
+
+}  // namespace
+
+absl::Status CheckContradictions(const Config& config, const PlaceOfKey& place_of, const std::string& no_place) {
+  return Checker(config, place_of, no_place).Run();
+}
+
+}  // namespace stowage

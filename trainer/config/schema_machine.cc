@@ -1,0 +1,65 @@
+// memory, sharding, checkpoint.
+#include "trainer/config/schema_sections.h"
+
+namespace stowage {
+namespace {
+
+Codec<std::string> Tier() { return Choice({"device", "host", "disk", "auto"}); }
+
+}  // namespace
+
+std::vector<Field> MachineFields() {
+  return {
+      // memory
+      Declare(STOWAGE_FIELD(memory.device), Budget(), "bytes per rank", Effect::kSpeed,
+              "Most that a rank takes on its device. auto: no bound.")
+          .Built({"auto"}),
+      Declare(STOWAGE_FIELD(memory.host), Budget(), "bytes per rank", Effect::kSpeed,
+              "Most that a rank takes of the host's memory. auto: no bound.")
+          .Built({"auto"}),
+      Declare(STOWAGE_FIELD(memory.recompute), Recompute(), "", Effect::kSpeed,
+              "Which activations are computed again in backward and not kept: less memory, up to a third more time, "
+              "the same bits. auto: none.")
+          .Built({"none"}),
+
+      // memory.disk
+      Declare("memory.disk.limit", STOWAGE_MEMBER(memory.disk_limit), Budget(), "bytes per rank", Effect::kSpeed,
+              "Most that a rank puts on disk. auto: no bound.")
+          .Built({"auto"}),
+      Declare("memory.disk.path", STOWAGE_MEMBER(memory.disk_path), EmptyAs("none", Path()), "", Effect::kSpeed,
+              "Folder on a fast local disk; ${NAME} is put in.")
+          .Built({"none"}),
+
+      // memory.offload
+      Declare(STOWAGE_FIELD(memory.offload.optimizer), Tier(), "", Effect::kSpeed,
+              "Where optimizer state lives. auto: device.")
+          .Built({"device"}),
+      Declare(STOWAGE_FIELD(memory.offload.gradients), Tier(), "", Effect::kSpeed,
+              "Where gradients wait for the update. auto: device.")
+          .Built({"device"}),
+      Declare(STOWAGE_FIELD(memory.offload.parameters), Tier(), "", Effect::kSpeed,
+              "Where parameters live between uses. auto: device.")
+          .Built({"device"}),
+      Declare(STOWAGE_FIELD(memory.offload.activations), Tier(), "", Effect::kSpeed,
+              "Where kept activations wait for backward. auto: device.")
+          .Built({"device"}),
+
+      // sharding
+      Declare(STOWAGE_FIELD(sharding.zero), Optional("auto", WholeNumber(0, 3)), "stage", Effect::kSpeed,
+              "What is split over ranks: 0 nothing, 1 optimizer state, 2 gradients too, 3 parameters too. auto: 0.")
+          .Built({"0"}),
+      Declare(STOWAGE_FIELD(sharding.backend), Choice({"auto", "mpi", "nccl"}), "", Effect::kSpeed,
+              "What carries data between ranks. auto: mpi under a launcher, nothing for one rank alone.")
+          .Built({"auto", "mpi"}),
+
+      // checkpoint
+      Declare(STOWAGE_FIELD(checkpoint.every), Optional("none", WholeNumber(1)), "steps", Effect::kRecord,
+              "Steps between saves."),
+      Declare(STOWAGE_FIELD(checkpoint.every_minutes), Optional("none", Number({0.0, 1e6, true})), "minutes",
+              Effect::kRecord, "Minutes between saves, by rank 0's clock; with every, whichever comes first."),
+      Declare(STOWAGE_FIELD(checkpoint.keep), WholeNumber(1), "checkpoints", Effect::kRecord,
+              "The newest ones that are kept; older ones are deleted after a save."),
+  };
+}
+
+}  // namespace stowage
