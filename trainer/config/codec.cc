@@ -75,6 +75,13 @@ absl::Status WrongType(const std::string& wanted, const YamlNode& found) {
   return absl::InvalidArgumentError(absl::StrCat("must be ", wanted, ", found ", what));
 }
 
+absl::Status AlsoAllowed(const std::string& word, const absl::Status& error) {
+  std::string message(error.message());
+  const size_t found = message.find(", found ");
+  if (found != std::string::npos) message.insert(found, absl::StrCat(", or ", word));
+  return absl::Status(error.code(), message);
+}
+
 bool IsWord(const YamlNode& node, const std::string& word) { return IsPlainScalar(node) && node.text == word; }
 
 Json WordOr(const std::string& word, const Json& schema) {

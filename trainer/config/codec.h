@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
@@ -61,6 +62,8 @@ Codec<std::string> EmptyAs(const std::string& word, const Codec<std::string>& co
 absl::Status WrongType(const std::string& wanted, const YamlNode& found);
 std::string WriteNumber(double value);            // shortest that reads back to the same bits
 std::string WriteText(const std::string& value);  // in quotes where YAML would take it for something else
+// "must be 1 or more, found 0" becomes "must be 1 or more, or auto, found 0".
+absl::Status AlsoAllowed(const std::string& word, const absl::Status& error);
 bool IsWord(const YamlNode& node, const std::string& word);
 nlohmann::ordered_json WordOr(const std::string& word, const nlohmann::ordered_json& schema);
 
@@ -72,7 +75,7 @@ Codec<std::optional<T>> Optional(const std::string& word, const Codec<T>& codec)
   out.read = [word, codec](const YamlNode& node) -> absl::StatusOr<std::optional<T>> {
     if (IsWord(node, word)) return std::optional<T>();
     absl::StatusOr<T> value = codec.read(node);
-    if (!value.ok()) return absl::Status(value.status().code(), absl::StrCat(value.status().message(), ", or ", word));
+    if (!value.ok()) return AlsoAllowed(word, value.status());
     return std::optional<T>(*std::move(value));
   };
   out.write = [word, codec](const std::optional<T>& value) { return value.has_value() ? codec.write(*value) : word; };

@@ -1,6 +1,6 @@
 // One experiment, as typed values: what a YAML file says after includes, --set and defaults.
 //
-// Each field is declared once, with type, unit, default, range, effect and cost, in schema.cc; the parser,
+// Each field is declared once, with type, unit, default, range, effect and cost, in schema_*.cc; the parser,
 // `stowage config --help`, the JSON Schema and docs/config.md come from that declaration. Here are only the
 // values. Grouped as in the YAML. "auto" is an empty optional until Resolve() has filled it.
 //

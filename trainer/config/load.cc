@@ -91,7 +91,8 @@ class Reader {
  private:
   absl::Status ReadField(const Field& field, const YamlNode& value) {
     if (value.kind == YamlNode::Kind::kNull) {
-      return ErrorAt(value.place, absl::StrCat(field.key, ": has no value; the default is ", field.write(Config())));
+      return ErrorAt(value.key_place,
+                     absl::StrCat(field.key, ": has no value; the default is ", field.write(Config())));
     }
     const absl::Status read = field.read(value, config_);
     if (!read.ok()) return ErrorAt(value.place, absl::StrCat(field.key, ": ", read.message()));

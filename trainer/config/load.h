@@ -16,8 +16,9 @@ namespace stowage {
 
 // Reads `path` (with `include:`; maps merge, later keys win, lists replace; includes are relative to the file that
 // names them), then applies each "key.path=value" of `sets`, expands ${ENV} in paths, checks types, ranges and
-// contradictions. Nothing is resolved yet: "auto" stays.
-// NotFound / InvalidArgument with the place.
+// contradictions. Nothing is resolved yet: "auto" stays. A config needs data and a length: data.source or data.train,
+// train.steps or train.epochs.
+// NotFound (a file) / InvalidArgument, with the place; the place of a --set is "--set key=value".
 absl::StatusOr<Config> LoadConfig(const std::string& path, const std::vector<std::string>& sets);
 
 // The same from text; `name` stands for the file in messages. No include.
@@ -26,7 +27,10 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& n
 
 // Fills every "auto" by the fixed, documented rule (until a search exists), and refuses values whose feature is not
 // built yet, by name ("sharding.zero: 3 is not built yet; 0 is"). `data_vocabulary` 0: the data does not say.
-// micro_batch: independent of the number of ranks.
+// micro_batch: independent of the number of ranks. run.threads, sharding.backend, data.format and the budgets keep
+// their "auto": they are decided at launch, or mean "no bound".
+// Unimplemented: a value that is not built yet. InvalidArgument: values or contradictions that a file would not get
+// through with either (the Config may come from a program), or a vocabulary that is missing or too small.
 // A resolved Config resolves to itself.
 absl::StatusOr<Config> ResolveConfig(const Config& config, int64_t data_vocabulary);
 
