@@ -1,0 +1,239 @@
+// The step end to end on a small GPT: what must not change results does not, and what fails on one rank is known to all.
+#include "trainer/executor/executor.h"
+
+#include <ATen/ops/empty.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <thread>
+
+#include "base/hash.h"
+#include "sharding/in_process_group.h"
+#include "sharding/solo_communicator.h"
+#include "trainer/model/gpt2.h"
+
+namespace stowage {
+namespace {
+
+ModelConfig Tiny() {
+  ModelConfig config;
+  config.layers = 2;
+  config.width = 32;
+  config.heads = 4;
+  config.context = 12;
+  config.ffn = 64;
+  config.vocabulary = 50;
+  return config;
+}
+
+// Samples [first, first + count) of a made-up text: sample i is a function of i.
+Batch MakeBatch(int64_t step, int64_t first, int64_t count, int64_t context) {
+  Batch batch;
+  if (count == 0) return batch;
+  at::Tensor tokens = at::empty({count, context}, at::kLong), targets = at::empty({count, context}, at::kLong);
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t t = 0; t <= context; ++t) {
+      const int64_t id = static_cast<int64_t>(
+          HashKey({static_cast<uint64_t>(step), static_cast<uint64_t>(first + i), static_cast<uint64_t>(t / 3)}) % 50);
+      if (t < context) tokens.data_ptr<int64_t>()[i * context + t] = id;
+      if (t > 0) targets.data_ptr<int64_t>()[i * context + t - 1] = id;
+    }
+  }
+  batch.tensors = {{"tokens", tokens}, {"targets", targets}};
+  batch.samples = count;
+  batch.loss_terms = count * context;
+  return batch;
+}
+
+struct Setup {
+  ModelConfig model = Tiny();
+  int64_t global_batch = 12;
+  int64_t micro_batch = 3;
+  int steps = 5;
+  bool release_gradients = true;
+  double lr = 1e-2;
+  std::function<absl::StatusOr<Batch>(int rank, int64_t step, Batch)> meddle;  // changes or refuses a batch
+};
+
+struct Outcome {
+  absl::Status status;
+  std::vector<double> losses, norms;
+  std::vector<std::vector<float>> weights;  // by group
+};
+
+Outcome RunRank(const Setup& setup, Communicator& communicator) {
+  Outcome outcome;
+  const Model model = MakeGpt2(setup.model);
+  GroupStates groups;
+  for (const GroupSpec& g : model.groups) {
+    groups.push_back(std::make_unique<GroupState>(g, communicator.world_size()));
+    groups.back()->Initialize(1);
+  }
+  OptimizerConfig optimizer_config;
+  const auto optimizer = MakeOptimizer(optimizer_config);
+  Executor executor(model, groups, communicator, optimizer->get());
+  const MicroBatchCut cut{setup.global_batch, setup.micro_batch, communicator.world_size()};
+  const Schedule schedule = WriteTrainStep(ShapeOf(model), cut.per_rank());
+  const int rank = communicator.rank();
+  for (int64_t step = 0; step < setup.steps; ++step) {
+    PlayInputs inputs;
+    inputs.seed = 3;
+    inputs.step = step;
+    inputs.global_index = [&](int m) { return cut.GlobalIndex(rank, m); };
+    inputs.batch = [&](int m) -> absl::StatusOr<Batch> {
+      const int64_t index = cut.GlobalIndex(rank, m);
+      Batch batch = MakeBatch(step, cut.First(index), cut.Size(index), setup.model.context);
+      if (setup.meddle) return setup.meddle(rank, step, std::move(batch));
+      return batch;
+    };
+    inputs.scalars = [&](const AgreementVerdict& verdict) -> absl::StatusOr<UpdateScalars> {
+      if (verdict.non_finite > 0) return absl::FailedPreconditionError("not finite");
+      UpdateScalars scalars;
+      scalars.lr = setup.lr;
+      scalars.step = step + 1;
+      scalars.gradient_scale = 1.0 / static_cast<double>(verdict.tokens);
+      outcome.norms.push_back(std::sqrt(verdict.sum_of_squares) / static_cast<double>(verdict.tokens));
+      return scalars;
+    };
+    const absl::StatusOr<AgreementVerdict> verdict = executor.Play(schedule, inputs);
+    if (!verdict.ok()) {
+      outcome.status = verdict.status();
+      break;
+    }
+    outcome.losses.push_back(verdict->loss_sum / static_cast<double>(verdict->tokens));
+    if (setup.release_gradients) {
+      for (const auto& group : groups) group->ReleaseGradients();
+    }
+  }
+  for (const auto& group : groups) {
+    std::vector<float> values;
+    for (int i = 0; i < group->layout().parameters(); ++i) {
+      const float* from = group->parameters_data() + group->layout().offset(i);
+      values.insert(values.end(), from, from + group->layout().numel(i));
+    }
+    outcome.weights.push_back(std::move(values));
+  }
+  return outcome;
+}
+
+Outcome RunSolo(const Setup& setup) {
+  SoloCommunicator solo;
+  return RunRank(setup, solo);
+}
+
+std::vector<Outcome> RunWorld(const Setup& setup, int world_size) {
+  const auto communicators = InProcessGroup::Create(world_size);
+  std::vector<Outcome> outcomes(world_size);
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < world_size; ++rank) {
+    threads.emplace_back([&, rank] { outcomes[rank] = RunRank(setup, *communicators[rank]); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return outcomes;
+}
+
+void ExpectLossesWithin(const Outcome& a, const Outcome& b, double relative) {
+  ASSERT_TRUE(a.status.ok()) << a.status.ToString();
+  ASSERT_TRUE(b.status.ok()) << b.status.ToString();
+  ASSERT_EQ(a.losses.size(), b.losses.size());
+  for (size_t i = 0; i < a.losses.size(); ++i) {
+    EXPECT_NEAR(a.losses[i] / b.losses[i], 1.0, relative) << "step " << i;
+    EXPECT_NEAR(a.norms[i] / b.norms[i], 1.0, relative * 10) << "step " << i;
+  }
+}
+
+TEST(ExecutorTest, LossFalls) {
+  Setup setup;
+  setup.steps = 30;
+  const Outcome outcome = RunSolo(setup);
+  ASSERT_TRUE(outcome.status.ok()) << outcome.status.ToString();
+  EXPECT_LT(outcome.losses.back(), 0.95 * outcome.losses.front());
+}
+
+TEST(ExecutorTest, AccumulationEqualsTheWholeBatchAtOnce) {
+  Setup whole, cut;
+  whole.micro_batch = 12;
+  whole.steps = cut.steps = 1;
+  for (int64_t micro : {6, 4, 1}) {
+    cut.micro_batch = micro;
+    ExpectLossesWithin(RunSolo(whole), RunSolo(cut), 1e-6);
+  }
+}
+
+TEST(ExecutorTest, ASmallerLastMicroBatchCountsByItsTokens) {
+  Setup whole, cut;
+  whole.global_batch = cut.global_batch = 10;
+  whole.micro_batch = 10;
+  cut.micro_batch = 4;  // 4, 4, 2
+  whole.steps = cut.steps = 1;
+  ExpectLossesWithin(RunSolo(whole), RunSolo(cut), 1e-6);
+}
+
+TEST(ExecutorTest, ReleasedAndKeptGradientBuffersGiveTheSameBits) {
+  Setup release, keep;
+  keep.release_gradients = false;
+  release.steps = keep.steps = 20;
+  EXPECT_EQ(RunSolo(release).weights, RunSolo(keep).weights);
+}
+
+TEST(ExecutorTest, TheSameRunTwiceGivesTheSameBitsWithDropout) {
+  Setup setup;
+  setup.model.dropout = 0.1;
+  const Outcome a = RunSolo(setup), b = RunSolo(setup);
+  EXPECT_EQ(a.losses, b.losses);
+  EXPECT_EQ(a.weights, b.weights);
+}
+
+class ExecutorWorldTest : public testing::TestWithParam<int> {};
+
+TEST_P(ExecutorWorldTest, LossesEqualOneRankAndWeightsAreTheSameOnAllRanks) {
+  Setup setup;
+  setup.model.dropout = 0.1;  // keyed by the micro-batch's place in the global batch, so it must not matter either
+  setup.global_batch = 14;    // 5 micro-batches, the last one smaller: no world size here divides them
+  const Outcome solo = RunSolo(setup);
+  const std::vector<Outcome> world = RunWorld(setup, GetParam());
+  for (const Outcome& rank : world) {
+    ExpectLossesWithin(rank, solo, 1e-5);
+    EXPECT_EQ(rank.weights, world[0].weights);
+    EXPECT_EQ(rank.losses, world[0].losses);
+  }
+}
+
+TEST_P(ExecutorWorldTest, RunsAreBitIdenticalToThemselves) {
+  Setup setup;
+  EXPECT_EQ(RunWorld(setup, GetParam())[0].weights, RunWorld(setup, GetParam())[0].weights);
+}
+
+TEST_P(ExecutorWorldTest, AFailureOnOneRankIsKnownToAllAndUpdatesNothing) {
+  Setup setup;
+  const int culprit = GetParam() - 1;
+  setup.meddle = [&](int rank, int64_t step, Batch batch) -> absl::StatusOr<Batch> {
+    if (rank == culprit && step == 2) return absl::DataLossError("text.bin is torn");
+    return batch;
+  };
+  Setup two_steps;
+  two_steps.steps = 2;
+  const std::vector<Outcome> expected = RunWorld(two_steps, GetParam());
+  for (const Outcome& rank : RunWorld(setup, GetParam())) {
+    EXPECT_NE(rank.status.message().find(absl::StrCat("rank ", culprit, ": ")), std::string::npos) << rank.status;
+    EXPECT_NE(rank.status.message().find("text.bin is torn"), std::string::npos) << rank.status;
+    EXPECT_EQ(rank.weights, expected[0].weights);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Worlds, ExecutorWorldTest, testing::Values(1, 2, 3, 4),
+                         [](const auto& info) { return absl::StrCat("World", info.param); });
+
+TEST(ExecutorTest, AnExceptionOfLibTorchBecomesAStatusThatNamesTheInstruction) {
+  Setup setup;
+  setup.meddle = [](int, int64_t, Batch batch) -> absl::StatusOr<Batch> {
+    batch.tensors["targets"] = at::empty({1}, at::kInt);  // wrong dtype
+    return batch;
+  };
+  const Outcome outcome = RunSolo(setup);
+  EXPECT_FALSE(outcome.status.ok());
+  EXPECT_NE(outcome.status.message().find("forward head"), std::string::npos) << outcome.status;
+}
+
+}  // namespace
+}  // namespace stowage
