@@ -64,7 +64,7 @@ HWY_INLINE void StoreBFloat16(D d, hn::Vec<D> sum, void* out, int64_t i) {
   const auto bits = hn::BitCast(unsigned_word, sum);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(unsigned_word, 1));
   const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(unsigned_word, 0x7fff)), odd));
-  const auto is_nan = hn::VecFromMask(d, hn::Ne(sum, sum));
+  const auto is_nan = hn::VecFromMask(d, hn::IsNaN(sum));
   const auto nan_mask = hn::BitCast(word, is_nan);
   const auto result =
       hn::Or(hn::AndNot(nan_mask, hn::BitCast(word, rounded)), hn::And(nan_mask, hn::Set(word, 0x7fc0)));

@@ -223,7 +223,8 @@ void AdamW(float* parameter, const float* gradient, float* first_moment, float* 
 
 void Sgd(float* parameter, const float* gradient, float* momentum, int64_t numel, const SgdOptions& options) {
   STOWAGE_CHECK(options.step >= 1) << "step " << options.step;
-  STOWAGE_CHECK(momentum != nullptr || options.momentum == 0.0) << "momentum " << options.momentum << ", no buffer";
+  STOWAGE_CHECK(numel == 0 || momentum != nullptr || options.momentum == 0.0)
+      << "momentum " << options.momentum << ", no buffer";
   SgdScalars scalars;
   scalars.gradient_scale = static_cast<float>(options.gradient_scale);
   scalars.weight_decay = static_cast<float>(options.weight_decay);

@@ -21,9 +21,8 @@ void ParallelFor(int64_t n, int64_t grain, int64_t multiple, absl::FunctionRef<v
   const int64_t parts = (n + part - 1) / part;
   // at::parallel_for would cut [0, n) itself, but below `grain` where n is not a multiple of it, and anywhere. It is
   // given the parts instead, one a thread.
-  at::parallel_for(0, parts, /*grain_size=*/1, [&](int64_t first, int64_t last) {
-    body(first * part, std::min(n, last * part));
-  });
+  at::parallel_for(0, parts, /*grain_size=*/1,
+                   [&](int64_t first, int64_t last) { body(first * part, std::min(n, last * part)); });
 }
 
 }  // namespace stowage::kernels

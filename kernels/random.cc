@@ -116,7 +116,8 @@ HWY_INLINE FloatVector Radius(Vector32 x) {
   return hn::Sqrt(hn::Mul(log, FloatSet(-2.0)));
 }
 
-// Cosine and sine of 2 pi x / 2^32. The reduction to an eighth of a turn is exact, in integers; then Cephes' sinf, cosf.
+// Cosine and sine of 2 pi x / 2^32. The reduction to an eighth of a turn is exact, in integers; then Cephes' sinf,
+// cosf.
 HWY_INLINE void CosSin(Vector32 x, FloatVector* cosine, FloatVector* sine) {
   const FloatTag d;
   const SignedTag di;

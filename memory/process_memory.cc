@@ -19,8 +19,8 @@ constexpr char kStatus[] = "/proc/self/status";
 constexpr char kClearRefs[] = "/proc/self/clear_refs";
 
 absl::Status SystemError(absl::string_view what, const char* path) {
-  return absl::UnavailableError(absl::StrCat(what, " ", path, ": ", std::strerror(errno),
-                                             "; resident memory cannot be measured without it"));
+  return absl::UnavailableError(
+      absl::StrCat(what, " ", path, ": ", std::strerror(errno), "; resident memory cannot be measured without it"));
 }
 
 // The bytes of a line such as "VmHWM:\t    2140 kB".
