@@ -1,0 +1,111 @@
+#include "sharding/launch.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "sharding/core_choice.h"
+#include "sharding/cpu_quota.h"
+#include "sharding/cpu_set.h"
+#include "sharding/launcher.h"
+#include "sharding/mpi_communicator.h"
+#include "sharding/solo_communicator.h"
+
+namespace stowage {
+namespace {
+
+const char* ProcessEnvironment(const char* name) { return getenv(name); }
+
+std::string ReadAll(const std::string& path) {
+  std::ifstream file(path);
+  return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+}
+
+// The process above us that forked this host's ranks, which mpirun has not bound: its affinity is what the user
+// gave to the whole job (by taskset, say), and mpirun's own default binding disregards that.
+std::optional<pid_t> LauncherProcess() {
+  static const std::set<std::string>* const kNames =
+      new std::set<std::string>{"mpirun", "mpiexec", "orterun", "orted", "prterun", "prted"};
+  pid_t pid = getppid();
+  for (int depth = 0; depth < 16 && pid > 1; ++depth) {
+    // "pid (name) state ppid ...": a name may hold spaces and brackets, so the last bracket counts.
+    const std::string stat = ReadAll(absl::StrCat("/proc/", pid, "/stat"));
+    const size_t open = stat.find('(');
+    const size_t close = stat.rfind(')');
+    if (open == std::string::npos || close == std::string::npos || close + 4 >= stat.size()) return std::nullopt;
+    if (kNames->count(stat.substr(open + 1, close - open - 1)) > 0) return pid;
+    pid = static_cast<pid_t>(strtol(stat.c_str() + close + 4, nullptr, 10));
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<CpuSet> CoresOfAllRanks() {
+  STOWAGE_ASSIGN_OR_RETURN(const CpuSet cpuset, CpusetCores());
+  const std::optional<pid_t> launcher = LauncherProcess();
+  if (!launcher.has_value()) return cpuset;
+  const absl::StatusOr<CpuSet> theirs = AffinityOf(*launcher);
+  if (!theirs.ok()) return cpuset;  // another user's process: then the cgroup's word stands
+  CpuSet both;
+  std::set_intersection(cpuset.begin(), cpuset.end(), theirs->begin(), theirs->end(), std::back_inserter(both));
+  return both.empty() ? cpuset : both;
+}
+
+absl::StatusOr<CoreFacts> FindCoreFacts(const Placement& placement) {
+  CoreFacts facts;
+  facts.local_rank = placement.local_rank;
+  facts.local_size = placement.local_size;
+  facts.quota_cores = CgroupQuotaCores(ReadAll("/proc/self/cgroup"), "/sys/fs/cgroup");
+  STOWAGE_ASSIGN_OR_RETURN(facts.bound, AffinityOf(0));
+  if (!StartedByLauncher(ProcessEnvironment)) {
+    facts.allowed = facts.bound;  // what the shell, or taskset, gave this process
+    return facts;
+  }
+  STOWAGE_ASSIGN_OR_RETURN(facts.allowed, CoresOfAllRanks());
+  // Other launchers than Open MPI 4's mpirun (srun) bind only where they, or the site, were told to.
+  facts.binding_is_users = StartedByOpenMpi4(ProcessEnvironment) ? UserChoseBinding(ProcessEnvironment)
+                                                                 : facts.bound != facts.allowed;
+  return facts;
+}
+
+}  // namespace
+
+bool UnderLauncher() { return StartedByLauncher(ProcessEnvironment); }
+
+absl::StatusOr<std::unique_ptr<Communicator>> Launch(const std::string& backend) {
+  if (backend == "nccl") {
+    return absl::UnimplementedError("sharding.backend: nccl needs the CUDA program, which this one is not; use auto");
+  }
+  if (backend != "auto" && backend != "mpi") {
+    return absl::InvalidArgumentError(absl::StrCat("sharding.backend: ", backend, " is not one of auto, mpi, nccl"));
+  }
+  if (backend == "auto" && !UnderLauncher()) return std::make_unique<SoloCommunicator>();
+  STOWAGE_ASSIGN_OR_RETURN(std::unique_ptr<MpiCommunicator> communicator, MpiCommunicator::Create());
+  const std::optional<int> started = LauncherWorldSize(ProcessEnvironment);
+  if (started.has_value() && *started != communicator->world_size()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the launcher started ", *started, " ranks, MPI (", MpiVersion(), ") finds ", communicator->world_size(),
+        ": launcher and library do not belong together; use mpirun of that library, or srun --mpi=pmix"));
+  }
+  return communicator;
+}
+
+absl::StatusOr<ThreadPlan> PlanThreads(const Placement& placement, int requested) {
+  if (requested < 0) return absl::InvalidArgumentError(absl::StrCat("threads: ", requested, " is less than 1"));
+  STOWAGE_ASSIGN_OR_RETURN(const CoreFacts facts, FindCoreFacts(placement));
+  const CoreChoice choice = ChooseCores(facts, requested);
+  STOWAGE_RETURN_IF_ERROR(SetAffinityOfAllThreads(choice.cores));
+  return ThreadPlan{choice.threads, choice.description};
+}
+
+std::string GraceWarning() { return GraceWarningFor(ProcessEnvironment); }
+
+std::string MpiVersion() { return MpiLibraryVersion(); }
+
+}  // namespace stowage

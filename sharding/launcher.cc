@@ -1,0 +1,63 @@
+#include "sharding/launcher.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace stowage {
+namespace {
+
+// The option that the warning tells to give.
+constexpr char kGraceOption[] = "--mca odls_base_sigkill_timeout 120";
+// A checkpoint of a model that fits one host, on a disk that is not the fastest, is written in less; the option
+// above gives four times that.
+constexpr int kEnoughGraceSeconds = 30;
+
+}  // namespace
+
+bool StartedByLauncher(const Environment& environment) {
+  // Open MPI, PMIx (srun --mpi=pmix, prterun), PMI-1/2 (srun --mpi=pmi2, MPICH's mpiexec).
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"}) {
+    if (environment(name) != nullptr) return true;
+  }
+  // srun without any of these, more than one task: Launch refuses that, instead of starting as many jobs of one rank.
+  const std::optional<int> tasks = LauncherWorldSize(environment);
+  return tasks.has_value() && *tasks > 1;
+}
+
+std::optional<int> LauncherWorldSize(const Environment& environment) {
+  // SLURM_STEP_NUM_TASKS is srun's; SLURM_NTASKS is also there in a batch script, which is no rank.
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
+    int size = 0;
+    const char* value = environment(name);
+    if (value == nullptr || !absl::SimpleAtoi(value, &size)) continue;
+    if (absl::StartsWith(name, "SLURM") && environment("SLURM_PROCID") == nullptr) continue;
+    return size;
+  }
+  return std::nullopt;
+}
+
+bool StartedByOpenMpi4(const Environment& environment) { return environment("OMPI_MCA_orte_launch") != nullptr; }
+
+bool UserChoseBinding(const Environment& environment) {
+  for (const char* name :
+       {"OMPI_MCA_hwloc_base_binding_policy", "OMPI_MCA_hwloc_base_cpu_set", "OMPI_MCA_hwloc_base_cpu_list",
+        "OMPI_MCA_orte_rankfile", "OMPI_MCA_rmaps_rank_file_path", "OMPI_MCA_rmaps_base_cpus_per_rank"}) {
+    if (environment(name) != nullptr) return true;
+  }
+  const char* mapping = environment("OMPI_MCA_rmaps_base_mapping_policy");
+  return mapping != nullptr && absl::StrContains(absl::AsciiStrToUpper(mapping), "PE=");
+}
+
+std::string GraceWarningFor(const Environment& environment) {
+  if (!StartedByOpenMpi4(environment)) return "";
+  const char* given = environment("OMPI_MCA_odls_base_sigkill_timeout");
+  int seconds = 1;  // Open MPI 4.1's default
+  if (given != nullptr && !absl::SimpleAtoi(given, &seconds)) seconds = 1;
+  if (seconds >= kEnoughGraceSeconds) return "";
+  return absl::StrCat("mpirun kills this job ", seconds, " s after a SIGTERM, too soon to save a checkpoint; give it `",
+                      kGraceOption, "`");
+}
+
+}  // namespace stowage

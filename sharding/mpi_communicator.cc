@@ -1,0 +1,137 @@
+#include "sharding/mpi_communicator.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/exit_code.h"
+#include "base/status_macros.h"
+#include "sharding/mpi_collectives.h"
+#include "sharding/mpi_session.h"
+#include "sharding/mpi_waiter.h"
+
+namespace stowage {
+namespace {
+
+// How long Abort lets the lane come out of an MPI call before it ends the process by itself, which mpirun notices.
+constexpr auto kAbortPatience = std::chrono::seconds(5);
+
+// One write, so that lines of several ranks do not mix.
+void SayOnStderr(const std::string& line) {
+  const ssize_t ignored = write(STDERR_FILENO, line.data(), line.size());
+  static_cast<void>(ignored);  // nobody is left to tell
+}
+
+}  // namespace
+
+// `waiter` is shared with whoever aborts; all the rest is the lane's.
+struct MpiCommunicator::State {
+  MpiWaiter waiter;
+  MpiSession session;
+  std::optional<MpiCollectives> collectives;
+  absl::Status failure;  // the first error: MPI promises nothing after it, so nothing is tried
+
+  absl::Status Play(const CollectiveRequest& request) {
+    waiter.AbortIfRequested();
+    if (failure.ok()) failure = collectives->Play(request);
+    return failure;
+  }
+};
+
+absl::StatusOr<std::unique_ptr<MpiCommunicator>> MpiCommunicator::Create(int64_t piece_bytes) {
+  std::unique_ptr<MpiCommunicator> result(new MpiCommunicator());
+  State& state = *result->state_;
+  const Event begun = result->lane_->Submit([&state, piece_bytes]() -> absl::Status {
+    absl::StatusOr<MpiSession> session = BeginMpi();
+    state.failure = session.status();
+    if (!session.ok()) return session.status();
+    state.session = *std::move(session);
+    state.collectives.emplace(state.session.comm, state.session.placement.rank, state.session.placement.world_size,
+                              piece_bytes, state.waiter);
+    return absl::OkStatus();
+  });
+  STOWAGE_RETURN_IF_ERROR(begun.Wait());
+  result->placement_ = state.session.placement;
+  return result;
+}
+
+MpiCommunicator::MpiCommunicator() : state_(std::make_unique<State>()), lane_(std::make_unique<Lane>("mpi")) {}
+
+MpiCommunicator::~MpiCommunicator() {
+  lane_->Submit([this]() -> absl::Status {
+    if (state_->failure.ok()) state_->failure = EndMpi(state_->session);
+    if (!state_->failure.ok() && state_->collectives.has_value()) {
+      SayOnStderr(absl::StrCat("stowage: rank ", placement_.rank,
+                               ": MPI is left as it is, without MPI_Finalize, after: ", state_->failure.message(),
+                               "\n"));
+    }
+    return state_->failure;
+  });
+  lane_.reset();
+}
+
+Event MpiCommunicator::ReduceScatter(const void* whole, void* shard, int64_t shard_numel, DType dtype) {
+  return Submit({CollectiveKind::kReduceScatter, whole, shard, shard_numel, dtype});
+}
+
+Event MpiCommunicator::AllGather(const void* shard, void* whole, int64_t shard_numel, DType dtype) {
+  return Submit({CollectiveKind::kAllGather, shard, whole, shard_numel, dtype});
+}
+
+Event MpiCommunicator::AllReduce(void* data, int64_t numel, DType dtype) {
+  return Submit({CollectiveKind::kAllReduce, data, data, numel, dtype});
+}
+
+Event MpiCommunicator::Broadcast(void* data, int64_t bytes, int root) {
+  return Submit({CollectiveKind::kBroadcast, data, data, bytes, DType::kUInt8, root});
+}
+
+absl::Status MpiCommunicator::Barrier() { return Submit({CollectiveKind::kBarrier}).Wait(); }
+
+Event MpiCommunicator::Submit(const CollectiveRequest& request) {
+  absl::Status status = CheckRequest(request, rank(), world_size());
+  if (!status.ok()) return Event::Done(std::move(status));
+  return lane_->Submit([this, request] { return state_->Play(request); });
+}
+
+absl::StatusOr<std::vector<std::string>> MpiCommunicator::ExchangeText(absl::string_view mine) {
+  std::vector<std::string> texts;
+  const Event event = lane_->Submit([this, mine, &texts]() -> absl::Status {
+    state_->waiter.AbortIfRequested();
+    if (!state_->failure.ok()) return state_->failure;
+    absl::StatusOr<std::vector<std::string>> all = state_->collectives->ExchangeText(mine);
+    state_->failure = all.status();
+    if (all.ok()) texts = *std::move(all);
+    return state_->failure;
+  });
+  STOWAGE_RETURN_IF_ERROR(event.Wait());
+  return texts;
+}
+
+void MpiCommunicator::Abort(const absl::Status& cause) {
+  SayOnStderr(absl::StrCat("stowage: rank ", rank(), ": ", cause.message(), "\n"));
+  state_->waiter.RequestAbort();
+  lane_->Submit([this] {
+    state_->waiter.AbortIfRequested();
+    return absl::OkStatus();
+  });
+  std::this_thread::sleep_for(kAbortPatience);
+  _exit(kExitFailure);
+}
+
+int64_t MpiCommunicator::bytes_sent() const { return state_->collectives->bytes_sent(); }
+
+std::string MpiLibraryVersion() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
+  int length = 0;
+  if (MPI_Get_library_version(text, &length) != MPI_SUCCESS) return "MPI (version unknown)";
+  const std::string version(text, length);
+  return version.substr(0, version.find('\n'));
+}
+
+}  // namespace stowage
