@@ -5,11 +5,11 @@
 #ifndef STOWAGE_TRAINER_DATA_BATCH_H_
 #define STOWAGE_TRAINER_DATA_BATCH_H_
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
-
-#include <ATen/core/Tensor.h>
 
 namespace stowage {
 

@@ -11,14 +11,9 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "trainer/data/batch.h"
+#include "trainer/data/sample_id.h"
 
 namespace stowage {
-
-// Sample `index` as it is in pass `epoch` over the set (a text dataset shifts its windows from epoch to epoch).
-struct SampleId {
-  int64_t epoch = 0;
-  int64_t index = 0;
-};
 
 class Dataset {
  public:
@@ -27,7 +22,9 @@ class Dataset {
   // Samples in one epoch; at least 1. The same for every epoch.
   virtual int64_t size() const = 0;
 
-  // Reads those samples into one batch, in that order. DataLoss or InvalidArgument name the file and offset.
+  // Reads those samples into one batch, in that order; no samples make a null micro-batch, whose tensors have the
+  // same names and 0 in the first dimension. New CPU tensors, the caller's. DataLoss or InvalidArgument name the file
+  // and offset.
   virtual absl::StatusOr<Batch> Read(absl::Span<const SampleId> samples) const = 0;
 
   // Distinct token ids (or classes), for `model.vocabulary: auto`; 0 where that has no meaning.

@@ -2,6 +2,7 @@
 #ifndef STOWAGE_TRAINER_DATA_OPEN_DATA_H_
 #define STOWAGE_TRAINER_DATA_OPEN_DATA_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,11 +18,21 @@ struct Data {
   std::unique_ptr<Dataset> validation;  // null if there is none
 };
 
-// Turns a built-in source or text files into token shards in the cache, under a lock, unless they are there already
-// and whole; then opens them. Every rank may call it at once: one prepares, the others wait for the lock and find
-// it done. `say` gets one line now and then (progress of a long preparation).
-// NotFound / InvalidArgument / DataLoss: what was asked, what was found, what to change.
-absl::StatusOr<Data> OpenData(const DataConfig& config, int64_t context,
+// Opens what the section names, in windows of `context` tokens:
+//   source               a built-in text: prepared in the cache
+//   train, validation    text or JSONL files: prepared in the cache (with no validation files a part is split off)
+//                        token files: read as they are (no validation files: no validation set)
+//                        one folder made by PrepareData, as train: both of its shards
+// Paths may be patterns (data/train_*.bin). `vocabulary` is model.vocabulary where the config sets it, else 0: every
+// token must be below it; files that do not say (nanogpt) are not checked with 0, and their dataset's vocabulary()
+// is 0.
+//
+// What is prepared goes to the cache (data_cache.h), under a lock, unless it is there already and whole. Every rank may
+// call it at once: one prepares, the others wait for the lock and find it done. `say` gets one line now and then
+// (progress of a long preparation, waiting, a damaged cache made anew).
+// NotFound / InvalidArgument / DataLoss / FailedPrecondition / ResourceExhausted: what was asked, what was found, what
+// to change.
+absl::StatusOr<Data> OpenData(const DataConfig& config, int64_t context, int64_t vocabulary,
                               const std::function<void(const std::string&)>& say);
 
 }  // namespace stowage
