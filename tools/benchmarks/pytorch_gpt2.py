@@ -1,0 +1,187 @@
+"""GPT-2 in PyTorch as people write it: the reference that Stowage's speed, memory and losses are compared with.
+
+Eager, fused AdamW, scaled_dot_product_attention, gradients set to None. Parameters carry the names of Stowage's own
+(trainer/model/gpt2.h), so that weights can be carried over by name.
+
+As a program: trains on random crops of a text's bytes and writes what it measured as JSON.
+"""
+
+import argparse
+import json
+import math
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Attention(nn.Module):
+    def __init__(self, width, heads, bias):
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(width, eps=1e-5, bias=bias)
+        self.qkv = nn.Linear(width, 3 * width, bias=bias)
+        self.out = nn.Linear(width, width, bias=bias)
+
+    def forward(self, x):
+        batch, length, width = x.shape
+        q, k, v = self.qkv(self.norm(x)).split(width, dim=2)
+        q, k, v = (t.view(batch, length, self.heads, -1).transpose(1, 2) for t in (q, k, v))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return x + self.out(y.transpose(1, 2).reshape(batch, length, width))
+
+
+class FeedForward(nn.Module):
+    def __init__(self, width, hidden, bias):
+        super().__init__()
+        self.norm = nn.LayerNorm(width, eps=1e-5, bias=bias)
+        self.up = nn.Linear(width, hidden, bias=bias)
+        self.down = nn.Linear(hidden, width, bias=bias)
+
+    def forward(self, x):
+        return x + self.down(F.gelu(self.up(self.norm(x)), approximate="tanh"))
+
+
+class Gpt2(nn.Module):
+    """tokens [B, T] int64 -> logits [B, T, V]; with targets [B, T]: the mean cross-entropy in nats."""
+
+    def __init__(self, layers, width, heads, context, vocabulary, hidden=None, bias=True, tie=True):
+        super().__init__()
+        hidden = hidden or 4 * width
+        self.embedding = nn.ModuleDict({
+            "token": nn.Embedding(vocabulary, width),
+            "position": nn.Embedding(context, width),
+        })
+        self.layer = nn.ModuleList(
+            nn.ModuleDict({"attn": Attention(width, heads, bias), "ffn": FeedForward(width, hidden, bias)})
+            for _ in range(layers))
+        self.head = nn.ModuleDict({"norm": nn.LayerNorm(width, eps=1e-5, bias=bias)})
+        if not tie:
+            self.head["weight"] = nn.Linear(width, vocabulary, bias=False)
+        self.tie = tie
+        self.initialise(layers)
+
+    def initialise(self, layers):
+        for name, parameter in self.named_parameters():
+            if name.endswith(".bias"):
+                nn.init.zeros_(parameter)
+            elif parameter.dim() == 2:
+                residual = name.endswith((".out.weight", ".down.weight"))
+                nn.init.normal_(parameter, std=0.02 / math.sqrt(2 * layers) if residual else 0.02)
+
+    def forward(self, tokens, targets=None):
+        positions = torch.arange(tokens.shape[1], device=tokens.device)
+        x = self.embedding["token"](tokens) + self.embedding["position"](positions)
+        for layer in self.layer:
+            x = layer["ffn"](layer["attn"](x))
+        x = self.head["norm"](x)
+        weight = self.embedding["token"].weight if self.tie else self.head["weight"].weight
+        logits = F.linear(x, weight)
+        if targets is None:
+            return logits
+        return F.cross_entropy(logits.view(-1, logits.shape[-1]), targets.reshape(-1))
+
+    def load_stowage(self, tensors):
+        """Takes weights by Stowage's names (a dict of tensors, as a checkpoint's safetensors hold them)."""
+        tensors = dict(tensors)
+        if not self.tie:
+            tensors["head.weight.weight"] = tensors.pop("head.weight")
+        self.load_state_dict(tensors)
+
+
+def make_optimizer(model, lr, betas, eps, weight_decay):
+    """Fused AdamW; decay on matrices only."""
+    matrices = [p for p in model.parameters() if p.dim() >= 2]
+    others = [p for p in model.parameters() if p.dim() < 2]
+    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=True)
+
+
+def learning_rate(step, steps, peak, warmup_steps, final):
+    """Linear warm-up, then cosine, for step 1 .. steps."""
+    if step <= warmup_steps:
+        return peak * step / warmup_steps
+    progress = (step - warmup_steps) / max(1, steps - warmup_steps)
+    return final + 0.5 * (peak - final) * (1 + math.cos(math.pi * progress))
+
+
+def train_step(model, optimizer, micro_batches, grad_clip):
+    """One update; micro_batches: a list of (tokens, targets). Returns the mean loss."""
+    loss_sum = 0.0
+    for tokens, targets in micro_batches:
+        loss = model(tokens, targets) / len(micro_batches)
+        loss.backward()
+        loss_sum += loss.item()
+    if grad_clip > 0:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), grad_clip)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return loss_sum
+
+
+def read_bytes(path):
+    with open(path, "rb") as file:
+        return torch.frombuffer(bytearray(file.read()), dtype=torch.uint8)
+
+
+def crops(text, batch, context, generator):
+    """Random windows of context + 1 bytes: (tokens, targets), [batch, context] int64 each."""
+    starts = torch.randint(len(text) - context - 1, (batch,), generator=generator)
+    rows = torch.stack([text[s:s + context + 1] for s in starts.tolist()]).long()
+    return rows[:, :-1].contiguous(), rows[:, 1:].contiguous()
+
+
+def peak_rss_bytes():
+    with open("/proc/self/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    raise RuntimeError("/proc/self/status has no VmHWM")
+
+
+def measure(config, text_path, steps):
+    """Trains `steps` steps; a dict of seconds per step, losses and the process's peak resident bytes."""
+    model_config, train, optimizer_config = config["model"], config["train"], config["optimizer"]
+    torch.manual_seed(int(config["run"]["seed"]))
+    model = Gpt2(model_config["layers"], model_config["width"], model_config["heads"], model_config["context"],
+                 model_config["vocabulary"], model_config["ffn"], model_config["bias"], model_config["tie"])
+    peak_lr = float(optimizer_config["lr"])
+    optimizer = make_optimizer(model, peak_lr, tuple(float(b) for b in optimizer_config["betas"]),
+                               float(optimizer_config["eps"]), float(optimizer_config["weight_decay"]))
+    schedule = optimizer_config["schedule"]
+    generator = torch.Generator().manual_seed(1)
+    text = read_bytes(text_path)
+    micro = train["micro_batch"]
+    seconds, losses = [], []
+    for step in range(1, steps + 1):
+        start = time.perf_counter()
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, train["steps"], peak_lr, schedule["warmup_steps"],
+                                        float(schedule["final_lr"]))
+        batches = [crops(text, min(micro, train["global_batch"] - done), model_config["context"], generator)
+                   for done in range(0, train["global_batch"], micro)]
+        losses.append(train_step(model, optimizer, batches, float(optimizer_config["grad_clip"])))
+        seconds.append(time.perf_counter() - start)
+    return {"seconds": seconds, "losses": losses, "rss_peak_bytes": peak_rss_bytes(),
+            "threads": torch.get_num_threads(), "torch": torch.__version__}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="a resolved config as JSON")
+    parser.add_argument("--text", required=True, help="file whose bytes are the tokens")
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--out", required=True, help="JSON with what was measured")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    with open(arguments.config, encoding="utf-8") as file:
+        config = json.load(file)
+    result = measure(config, arguments.text, arguments.steps)
+    with open(arguments.out, "w", encoding="utf-8") as file:
+        json.dump(result, file)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""tools/bench train: Stowage and PyTorch eager train the same model on the same text, one at a time, in turn.
+
+Each round runs both, and the step's bare matrix products, each in a process of its own; who comes first alternates.
+Seconds per step are those that each measures itself, without the first steps (--warmup). Peak RSS is VmHWM of the whole
+process, libraries included. Prints a table in Markdown, and with --out writes every measured value as JSON.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import yaml
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def run(command, log):
+    """Runs it alone; returns peak resident bytes. The last lines of its output are shown if it fails."""
+    with open(log, "w", encoding="utf-8") as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        with open(log, encoding="utf-8") as output:
+            sys.exit(f"{' '.join(command)}: exit {process.returncode}\n" + "".join(output.readlines()[-20:]))
+    return usage.ru_maxrss * 1024
+
+
+def run_stowage(arguments, threads, folder):
+    """Seconds per step, losses, peak RSS, and the resolved config."""
+    run_folder = os.path.join(folder, "run")
+    sets = [f"train.steps={arguments.steps}", f"run.threads={threads}", *arguments.set]
+    command = [os.path.join(ROOT, "stowage"), "train", config_path(arguments.config), "--run-dir", run_folder]
+    for value in sets:
+        command += ["--set", value]
+    rss_of_children = run(command, os.path.join(folder, "stowage.log"))
+    with open(os.path.join(run_folder, "metrics.jsonl"), encoding="utf-8") as lines:
+        steps = [entry for entry in map(json.loads, lines) if "seconds" in entry and "loss" in entry]
+    with open(os.path.join(run_folder, "config.yaml"), encoding="utf-8") as file:
+        config = yaml.safe_load(file)
+    shutil.rmtree(run_folder)  # its checkpoint is large
+    return {"seconds": [s["seconds"] for s in steps], "losses": [s["loss"] for s in steps],
+            "rss_peak_bytes": rss_of_children}, config
+
+
+def run_python(script, config, folder, name, extra):
+    config_file, out = os.path.join(folder, "config.json"), os.path.join(folder, name + ".json")
+    with open(config_file, "w", encoding="utf-8") as file:
+        json.dump(config, file)
+    rss = run([sys.executable, os.path.join(HERE, script), "--config", config_file, "--out", out, *extra],
+              os.path.join(folder, name + ".log"))
+    with open(out, encoding="utf-8") as file:
+        result = json.load(file)
+    result["rss_peak_bytes"] = rss
+    return result
+
+
+def config_path(name):
+    return name if os.path.exists(name) else os.path.join(ROOT, "configs", name + ".yaml")
+
+
+def write_text(path):
+    """The quickstart's text, as Stowage's built-in source takes it."""
+    with open(path, "wb") as file:
+        subprocess.run(["bible", "-f", "Gen1:1-Rev22:21"], stdout=file, check=True)
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as info:
+        model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), "unknown CPU")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory / 2**30:.0f} GiB, Linux {platform.release()}"
+
+
+def commit():
+    command = ["git", "-C", ROOT, "describe", "--always", "--dirty"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+
+
+def rounds_median(rounds, who, warmup):
+    """Median over rounds of each round's median step, with the least and greatest round."""
+    medians = [statistics.median(r[who]["seconds"][warmup:]) for r in rounds]
+    return statistics.median(medians), min(medians), max(medians)
+
+
+def report(record, warmup):
+    rounds, config = record["rounds"], record["config"]
+    tokens = config["train"]["global_batch"] * config["model"]["context"]
+    rows = {}
+    for who in ("stowage", "pytorch"):
+        step, least, greatest = rounds_median(rounds, who, warmup)
+        rss = statistics.median(r[who]["rss_peak_bytes"] for r in rounds)
+        rows[who] = {"step_seconds": step, "least": least, "greatest": greatest, "tokens_per_second": tokens / step,
+                     "rss_peak_bytes": rss}
+    bare, bare_least, bare_greatest = rounds_median(rounds, "products", 0)
+    ours, theirs = rows["stowage"], rows["pytorch"]
+    record["summary"] = {**rows, "products_seconds": bare,
+                         "speed_ratio": theirs["step_seconds"] / ours["step_seconds"],
+                         "rss_ratio": ours["rss_peak_bytes"] / theirs["rss_peak_bytes"]}
+    gflops = rounds[0]["products"]["flop"] / bare / 1e9
+    lines = [
+        f"{record['date']}, {record['machine']}, {record['threads']} threads, commit {record['commit']}, "
+        f"torch {rounds[0]['pytorch']['torch']}",
+        f"`{record['command']}`",
+        "",
+        f"| {record['name']}, {len(rounds)} rounds | seconds a step, median (least-greatest round) | tokens/s | peak RSS |",
+        "|---|---|---|---|",
+    ]
+    for who, label in (("stowage", "Stowage"), ("pytorch", "PyTorch eager")):
+        r = rows[who]
+        lines.append(f"| {label} | {r['step_seconds']:.3f} ({r['least']:.3f}-{r['greatest']:.3f}) "
+                     f"| {r['tokens_per_second']:,.0f} | {r['rss_peak_bytes'] / 1e6:,.0f} MB |")
+    lines += [
+        f"| Stowage / PyTorch | | {record['summary']['speed_ratio']:.3f}x | {record['summary']['rss_ratio']:.3f}x |",
+        f"| bare matrix products | {bare:.3f} ({bare_least:.3f}-{bare_greatest:.3f}) | {gflops:,.0f} GFLOP/s | |",
+        f"| a step less its products | Stowage {ours['step_seconds'] - bare:.3f}, "
+        f"PyTorch {theirs['step_seconds'] - bare:.3f} | | |",
+    ]
+    return "\n".join(lines)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="tools/bench train", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="gpt2_124m", help="a file, or a name in configs/ (default: gpt2_124m)")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=12, help="steps each run takes")
+    parser.add_argument("--warmup", type=int, default=3, help="first steps of a run that do not count")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="handed on to stowage train")
+    parser.add_argument("--out", help="JSON file for every measured value")
+    arguments = parser.parse_args()
+    if arguments.rounds < 1 or not 0 <= arguments.warmup < arguments.steps:
+        parser.error("--rounds must be at least 1, and --warmup less than --steps")
+    return arguments
+
+
+def main():
+    arguments = parse_arguments()
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        print(f"Warning: the machine is busy (load {load:.1f}); the times below will say so.", file=sys.stderr)
+    record = {
+        "date": datetime.date.today().isoformat(), "machine": machine(), "commit": commit(),
+        "command": " ".join(["tools/bench train", *sys.argv[1:]]), "threads": arguments.threads,
+        "name": os.path.splitext(os.path.basename(arguments.config))[0], "warmup": arguments.warmup, "rounds": [],
+    }
+    with tempfile.TemporaryDirectory(prefix="stowage-bench-") as folder:
+        text = os.path.join(folder, "text.bin")
+        write_text(text)
+        extra = ["--threads", str(arguments.threads)]
+        train_extra = [*extra, "--text", text, "--steps", str(arguments.steps)]
+        # The first run resolves the config that PyTorch is then given. It also prepares the text, and is not counted.
+        print("warming up", file=sys.stderr)
+        _, record["config"] = run_stowage(arguments, arguments.threads, folder)
+        for index in range(arguments.rounds):
+            result = {}
+            order = ["stowage", "pytorch"] if index % 2 == 0 else ["pytorch", "stowage"]
+            for who in order:
+                if who == "stowage":
+                    result[who], _ = run_stowage(arguments, arguments.threads, folder)
+                else:
+                    result[who] = run_python("pytorch_gpt2.py", record["config"], folder, who, train_extra)
+            result["products"] = run_python("matrix_products.py", record["config"], folder, "products", extra)
+            record["rounds"].append(result)
+            medians = {who: statistics.median(r["seconds"][arguments.warmup if who != "products" else 0:])
+                       for who, r in result.items()}
+            print(f"round {index + 1} of {arguments.rounds}: "
+                  + ", ".join(f"{who} {seconds:.3f} s" for who, seconds in medians.items()), file=sys.stderr)
+    print(report(record, arguments.warmup))
+    if arguments.out:
+        with open(arguments.out, "w", encoding="utf-8") as file:
+            json.dump(record, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
