@@ -1,0 +1,97 @@
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "base/exit_code.h"
+#include "base/status_macros.h"
+#include "tools/stowage/command.h"
+#include "tools/stowage/speak.h"
+#include "trainer/config/load.h"
+
+namespace stowage {
+namespace {
+
+constexpr char kLesson[] =
+    "Checks an experiment without starting it: every key, type, range and contradiction, and whether what it asks for\n"
+    "is built. Data files are not opened.\n"
+    "\n"
+    "  stowage config configs/baby_gpt.yaml                                 good, or file:line:column and why\n"
+    "  stowage config configs/baby_gpt.yaml --set model.layers=12 --resolved   every key, auto filled in\n"
+    "  stowage config --keys                                                all keys, with defaults and ranges\n"
+    "  stowage config --schema > stowage.schema.json                        for editors that check YAML\n";
+
+struct Arguments {
+  std::string config;
+  std::vector<std::string> sets;
+  bool resolved = false;
+  bool schema = false;
+  bool keys = false;
+};
+
+// What ResolveConfig does, without opening the data: a vocabulary that comes from there stays auto.
+absl::StatusOr<Config> ResolveWithoutData(const Config& config) {
+  STOWAGE_ASSIGN_OR_RETURN(Config resolved, ResolveConfig(config, 1));
+  resolved.model.vocabulary = config.model.vocabulary;
+  return resolved;
+}
+
+int Check(const Arguments& arguments) {
+  const absl::StatusOr<Config> config = LoadConfig(arguments.config, arguments.sets);
+  if (!config.ok()) {
+    Complain(config.status().message());
+    return kExitUsage;
+  }
+  const absl::StatusOr<Config> resolved = ResolveWithoutData(*config);
+  if (!resolved.ok()) {
+    Complain(absl::StrCat(arguments.config, ": ", resolved.status().message()));
+    return kExitUsage;
+  }
+  if (!arguments.resolved) {
+    std::printf("%s: good\n", arguments.config.c_str());
+    return kExitOk;
+  }
+  std::fputs(ConfigToYaml(*resolved).c_str(), stdout);
+  return kExitOk;
+}
+
+int Run(const Arguments& arguments) {
+  if (!IsFirstRank()) return kExitOk;
+  if (arguments.schema) {
+    std::fputs(ConfigJsonSchema().c_str(), stdout);
+  } else if (arguments.keys) {
+    std::fputs(ConfigHelp().c_str(), stdout);
+  } else if (arguments.config.empty()) {
+    Complain("config: name a CONFIG to check, or ask for --keys or --schema");
+    return kExitUsage;
+  } else {
+    return Check(arguments);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+Command ConfigCommand() {
+  return {"config", "Check a config, print it resolved, list the keys", kLesson,
+          [](CLI::App& app) -> std::function<int()> {
+            auto arguments = std::make_shared<Arguments>();
+            app.add_option("CONFIG", arguments->config, "The experiment, a YAML file");
+            app.add_option("--set", arguments->sets, "key.path=value, wins over the file; may be given again")
+                ->allow_extra_args(false)
+                ->type_name("KEY=VALUE");
+            CLI::Option* resolved = app.add_flag("--resolved", arguments->resolved, "Print it with auto filled in");
+            CLI::Option* schema = app.add_flag("--schema", arguments->schema, "Print the JSON Schema of configs");
+            CLI::Option* keys = app.add_flag("--keys", arguments->keys, "Print all keys with type, default and range");
+            schema->excludes(resolved);
+            schema->excludes(keys);
+            keys->excludes(resolved);
+            return [arguments] { return Run(*arguments); };
+          }};
+}
+
+}  // namespace stowage

@@ -1,0 +1,18 @@
+// How the program speaks: results on stdout, trouble on stderr, one line, by one rank.
+#ifndef STOWAGE_TOOLS_STOWAGE_SPEAK_H_
+#define STOWAGE_TOOLS_STOWAGE_SPEAK_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace stowage {
+
+// True without a launcher, and on the launcher's rank 0. For what is said before or without a communicator.
+bool IsFirstRank();
+
+// "stowage: <message>" on stderr, in one line.
+void Complain(absl::string_view message);
+
+}  // namespace stowage
+
+#endif  // STOWAGE_TOOLS_STOWAGE_SPEAK_H_

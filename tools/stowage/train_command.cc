@@ -1,0 +1,123 @@
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "sharding/launch.h"
+#include "tools/stowage/command.h"
+#include "tools/stowage/speak.h"
+#include "tools/stowage/start.h"
+#include "trainer/config/load.h"
+#include "trainer/run/train_run.h"
+
+namespace stowage {
+namespace {
+
+constexpr char kLesson[] =
+    "Trains the experiment in CONFIG and writes a run folder: config.yaml (every key, nothing left to auto),\n"
+    "metrics.jsonl, TensorBoard events, checkpoints/, report.json and a log for each rank. It ends with a sample of\n"
+    "what a text model learned.\n"
+    "\n"
+    "  stowage train configs/quickstart.yaml\n"
+    "  stowage train configs/baby_gpt.yaml --set train.steps=50 --set optimizer.lr=3e-4 --run-dir runs/try\n"
+    "  stowage train configs/baby_gpt.yaml --run-dir runs/try --resume\n"
+    "  mpirun -n 2 --mca odls_base_sigkill_timeout 120 stowage train configs/baby_gpt.yaml\n"
+    "\n"
+    "Keys of a config: stowage config --keys. On SIGTERM, SIGINT or SIGUSR1 all ranks save at the same step and exit\n"
+    "with code 75; --resume goes on from the newest whole checkpoint of the run folder, to the same bits.\n";
+
+constexpr int64_t kSampleTokens = 300;
+
+struct Arguments {
+  std::string config;
+  std::vector<std::string> sets;
+  TrainOptions options;
+};
+
+// Read, and refused where it would be refused later, before ranks spend time on meeting.
+absl::StatusOr<Config> ReadConfig(const Arguments& arguments) {
+  STOWAGE_ASSIGN_OR_RETURN(Config config, LoadConfig(arguments.config, arguments.sets));
+  // The data's vocabulary is not known yet; 1 refuses nothing.
+  const absl::Status resolves = ResolveConfig(config, 1).status();
+  if (!resolves.ok()) return Annotate(resolves, arguments.config);
+  return config;
+}
+
+// Ids that are bytes can be shown as text; ids of somebody's token files cannot. A built-in source is text even where
+// model.vocabulary leaves room for more.
+bool LearnsText(const std::string& run_dir) {
+  const absl::StatusOr<Config> resolved = LoadConfig(absl::StrCat(run_dir, "/config.yaml"), {});
+  return resolved.ok() && (!resolved->data.source.empty() || resolved->model.vocabulary == 256);
+}
+
+void PrintSample(const std::string& run_dir) {
+  SampleOptions options;
+  options.tokens = kSampleTokens;
+  const absl::StatusOr<std::string> sample = Sample(run_dir, options);
+  if (!sample.ok()) {
+    Complain(absl::StrCat("no sample: ", sample.status().message()));
+    return;
+  }
+  std::printf("\nA sample of what it learned (stowage sample %s):\n%s\n", run_dir.c_str(), sample->c_str());
+}
+
+absl::Status RunTrain(const Arguments& arguments, const Config& config, Communicator& communicator,
+                      const ThreadPlan& threads, ExitCode* code) {
+  const bool speaks = communicator.rank() == 0;
+  if (speaks) {
+    const std::string warning = GraceWarning();
+    if (!warning.empty()) Complain(warning);
+    std::printf("%s\n", threads.description.c_str());
+    std::fflush(stdout);
+  }
+  TrainOptions options = arguments.options;
+  options.threads = threads.threads;
+  options.thread_description = threads.description;
+  STOWAGE_ASSIGN_OR_RETURN(const TrainOutcome outcome, Train(config, communicator, options));
+  if (outcome.stopped) {
+    *code = kExitStoppedAndSaved;
+    if (speaks) {
+      Complain(absl::StrCat("stopped by signal ", outcome.stop_signal, " and saved after step ", outcome.steps_done,
+                            "; go on with --run-dir ", outcome.run_dir, " --resume"));
+    }
+    return absl::OkStatus();
+  }
+  if (speaks && LearnsText(outcome.run_dir)) PrintSample(outcome.run_dir);
+  if (speaks) std::printf("\nRun folder: %s\n", outcome.run_dir.c_str());
+  return absl::OkStatus();
+}
+
+int Run(const Arguments& arguments) {
+  const absl::StatusOr<Config> config = ReadConfig(arguments);
+  StartRequest request{config.status()};
+  if (config.ok()) {
+    request.backend = config->sharding.backend;
+    request.threads = static_cast<int>(config->run.threads.value_or(0));
+  }
+  return StartAndRun(request, [&](Communicator& communicator, const ThreadPlan& threads, ExitCode* code) {
+    return RunTrain(arguments, *config, communicator, threads, code);
+  });
+}
+
+}  // namespace
+
+Command TrainCommand() {
+  return {"train", "Train an experiment", kLesson, [](CLI::App& app) -> std::function<int()> {
+            auto arguments = std::make_shared<Arguments>();
+            app.add_option("CONFIG", arguments->config, "The experiment, a YAML file")->required();
+            app.add_option("--set", arguments->sets, "key.path=value, wins over the file; may be given again")
+                ->allow_extra_args(false)
+                ->type_name("KEY=VALUE");
+            app.add_option("--run-dir", arguments->options.run_dir, "The run folder; runs/NAME unless given");
+            app.add_flag("--resume", arguments->options.resume, "Go on with the run in the run folder");
+            return [arguments] { return Run(*arguments); };
+          }};
+}
+
+}  // namespace stowage
