@@ -52,15 +52,28 @@ HWY_INLINE Vector32 Join(Vector64 low_word, Vector64 high_word) {
   return hn::BitCast(Tag32(), hn::Or(hn::And(low_word, hn::Set(d, 0xffffffffu)), hn::ShiftLeft<32>(high_word)));
 }
 
+// The round keys of Philox, written out once a range.
+struct RoundKeys {
+  explicit RoundKeys(uint64_t key) {
+    uint32_t key0 = static_cast<uint32_t>(key);
+    uint32_t key1 = static_cast<uint32_t>(key >> 32);
+    for (int round = 0; round < 10; ++round) {
+      words[round][0] = key0;
+      words[round][1] = key1;
+      key0 += 0x9E3779B9u;
+      key1 += 0xBB67AE85u;
+    }
+  }
+  uint64_t words[10][2];
+};
+
 // Philox4x32-10 of counter words (low, high, stream, 0). A word lies in the low half of its lane; what the high half
 // holds does not matter, since only products (of low halves) and Join() look at it. `words`: 4 results, so too.
-HWY_INLINE void Philox(Vector64 counter, uint64_t stream, uint64_t key, Vector64 words[4]) {
+HWY_INLINE void Philox(Vector64 counter, uint64_t stream, const RoundKeys& keys, Vector64 words[4]) {
   const Tag64 d;
   const Tag32 d32;
   const auto multiplier0 = hn::Set(d32, 0xD2511F53u);
   const auto multiplier1 = hn::Set(d32, 0xCD9E8D57u);
-  uint32_t key0 = static_cast<uint32_t>(key);
-  uint32_t key1 = static_cast<uint32_t>(key >> 32);
   Vector64 c0 = counter;
   Vector64 c1 = hn::ShiftRight<32>(counter);
   Vector64 c2 = hn::Set(d, stream);
@@ -68,12 +81,10 @@ HWY_INLINE void Philox(Vector64 counter, uint64_t stream, uint64_t key, Vector64
   for (int round = 0; round < 10; ++round) {
     const Vector64 product0 = hn::MulEven(hn::BitCast(d32, c0), multiplier0);
     const Vector64 product1 = hn::MulEven(hn::BitCast(d32, c2), multiplier1);
-    c0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(product1), c1), hn::Set(d, key0));
+    c0 = hn::Xor3(hn::ShiftRight<32>(product1), c1, hn::Set(d, keys.words[round][0]));
     c1 = product1;
-    c2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(product0), c3), hn::Set(d, key1));
+    c2 = hn::Xor3(hn::ShiftRight<32>(product0), c3, hn::Set(d, keys.words[round][1]));
     c3 = product0;
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
   }
   words[0] = c0;
   words[1] = c1;
@@ -145,11 +156,11 @@ HWY_INLINE void CosSin(Vector32 x, FloatVector* cosine, FloatVector* sine) {
 }
 
 // kBlockNumel elements, from index 4 * counter on.
-HWY_INLINE void NormalBlock(uint64_t counter, uint64_t key, FloatVector mean, FloatVector stddev, Vector64 lanes,
-                            float* HWY_RESTRICT out) {
+HWY_INLINE void NormalBlock(uint64_t counter, const RoundKeys& keys, FloatVector mean, FloatVector stddev,
+                            Vector64 lanes, float* HWY_RESTRICT out) {
   const FloatTag d;
   Vector64 words[4];
-  Philox(hn::Add(hn::Set(Tag64(), counter), lanes), kNormalStream, key, words);
+  Philox(hn::Add(hn::Set(Tag64(), counter), lanes), kNormalStream, keys, words);
   const auto radius = Radius(Join(words[0], words[2]));
   FloatVector cosine, sine;
   CosSin(Join(words[1], words[3]), &cosine, &sine);
@@ -163,21 +174,22 @@ void NormalRange(float* out, int64_t numel, uint64_t key, int64_t first_index, f
   const auto mean = hn::Set(FloatTag(), mean_value);
   const auto stddev = hn::Set(FloatTag(), stddev_value);
   const auto lanes = LaneCounters();
+  const RoundKeys keys(key);
   alignas(64) float block[kBlockNumel];
   // A counter gives 4 elements: what lies before the first whole counter, and after the last whole block, is cut out
   // of a block of its own.
   int64_t i = 0;
   const int64_t skip = first_index % 4;
   if (skip != 0 && numel > 0) {
-    NormalBlock(first_index / 4, key, mean, stddev, lanes, block);
+    NormalBlock(first_index / 4, keys, mean, stddev, lanes, block);
     i = std::min<int64_t>(4 - skip, numel);
     std::memcpy(out, block + skip, i * sizeof(float));
   }
   for (; i + kBlockNumel <= numel; i += kBlockNumel) {
-    NormalBlock((first_index + i) / 4, key, mean, stddev, lanes, out + i);
+    NormalBlock((first_index + i) / 4, keys, mean, stddev, lanes, out + i);
   }
   if (i < numel) {
-    NormalBlock((first_index + i) / 4, key, mean, stddev, lanes, block);
+    NormalBlock((first_index + i) / 4, keys, mean, stddev, lanes, block);
     std::memcpy(out + i, block, (numel - i) * sizeof(float));
   }
 }
@@ -189,12 +201,13 @@ struct DropoutVectors {
 };
 
 // kBlockNumel elements, from index 4 * counter on. in may be out: a vector is read before it is written.
-HWY_INLINE void DropoutBlock(uint64_t counter, uint64_t key, const DropoutVectors& k, const float* in, float* out) {
+HWY_INLINE void DropoutBlock(uint64_t counter, const RoundKeys& keys, const DropoutVectors& k, const float* in,
+                             float* out) {
   const FloatTag d;
   const SignedTag di;
   const Tag64 d64;
   Vector64 words[4];
-  Philox(hn::Add(hn::Set(d64, counter), k.lanes), kDropoutStream, key, words);
+  Philox(hn::Add(hn::Set(d64, counter), k.lanes), kDropoutStream, keys, words);
   const auto first = hn::BitCast(d64, Join(words[0], words[1]));
   const auto second = hn::BitCast(d64, Join(words[2], words[3]));
   const Vector64 random[2] = {hn::InterleaveLower(d64, first, second), hn::InterleaveUpper(d64, first, second)};
@@ -212,19 +225,20 @@ void DropoutRange(const float* in, float* out, int64_t numel, uint64_t key, int6
                   float scale) {
   const DropoutVectors k = {LaneCounters(), hn::Set(SignedTag(), static_cast<int32_t>(threshold ^ 0x80000000u)),
                             hn::Set(FloatTag(), scale)};
+  const RoundKeys keys(key);
   alignas(64) float block[kBlockNumel] = {};
   int64_t i = 0;
   const int64_t skip = first_index % 4;
   if (skip != 0 && numel > 0) {
     i = std::min<int64_t>(4 - skip, numel);
     std::memcpy(block + skip, in, i * sizeof(float));
-    DropoutBlock(first_index / 4, key, k, block, block);
+    DropoutBlock(first_index / 4, keys, k, block, block);
     std::memcpy(out, block + skip, i * sizeof(float));
   }
-  for (; i + kBlockNumel <= numel; i += kBlockNumel) DropoutBlock((first_index + i) / 4, key, k, in + i, out + i);
+  for (; i + kBlockNumel <= numel; i += kBlockNumel) DropoutBlock((first_index + i) / 4, keys, k, in + i, out + i);
   if (i < numel) {
     std::memcpy(block, in + i, (numel - i) * sizeof(float));
-    DropoutBlock((first_index + i) / 4, key, k, block, block);
+    DropoutBlock((first_index + i) / 4, keys, k, block, block);
     std::memcpy(out + i, block, (numel - i) * sizeof(float));
   }
 }
