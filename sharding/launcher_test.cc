@@ -1,0 +1,62 @@
+#include "sharding/launcher.h"
+
+#include <map>
+
+#include "gtest/gtest.h"
+
+namespace stowage {
+namespace {
+
+using Variables = std::map<std::string, std::string>;
+
+Environment Of(const Variables& variables) {
+  return [variables](const char* name) -> const char* {
+    const auto found = variables.find(name);
+    return found == variables.end() ? nullptr : found->second.c_str();
+  };
+}
+
+TEST(LauncherTest, ABatchScriptIsNoLauncher) {
+  EXPECT_FALSE(StartedByLauncher(Of({})));
+  EXPECT_FALSE(StartedByLauncher(Of({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "4"}, {"SLURM_JOB_ID", "7"}})));
+}
+
+TEST(LauncherTest, MpirunAndSrunAreSeenAlsoWithOneRank) {
+  EXPECT_TRUE(StartedByLauncher(Of({{"OMPI_COMM_WORLD_SIZE", "1"}})));
+  EXPECT_TRUE(StartedByLauncher(Of({{"PMIX_RANK", "0"}})));
+  EXPECT_TRUE(StartedByLauncher(Of({{"PMI_RANK", "0"}})));
+}
+
+TEST(LauncherTest, SrunWithoutPmiIsALauncherWhoseSizeMpiWillNotFind) {
+  const Environment srun = Of({{"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "4"}});
+  EXPECT_TRUE(StartedByLauncher(srun));
+  EXPECT_EQ(LauncherWorldSize(srun), 4);
+}
+
+TEST(LauncherTest, MpirunsSizeGoesBeforeThatOfTheStepItRunsIn) {
+  EXPECT_EQ(LauncherWorldSize(Of({{"SLURM_PROCID", "0"}, {"SLURM_STEP_NUM_TASKS", "2"}, {"OMPI_COMM_WORLD_SIZE", "8"}})),
+            8);
+  EXPECT_EQ(LauncherWorldSize(Of({{"PMIX_RANK", "0"}})), std::nullopt);
+}
+
+TEST(LauncherTest, DefaultBindingIsNotTheUsers) {
+  EXPECT_FALSE(UserChoseBinding(Of({{"OMPI_MCA_orte_bound_at_launch", "1"}})));
+  EXPECT_FALSE(UserChoseBinding(Of({{"OMPI_MCA_rmaps_base_mapping_policy", "core"}})));
+  EXPECT_TRUE(UserChoseBinding(Of({{"OMPI_MCA_hwloc_base_binding_policy", "none"}})));
+  EXPECT_TRUE(UserChoseBinding(Of({{"OMPI_MCA_rmaps_base_mapping_policy", "slot:pe=2"}})));
+  EXPECT_TRUE(UserChoseBinding(Of({{"OMPI_MCA_orte_rankfile", "/tmp/ranks"}})));
+}
+
+TEST(LauncherTest, GraceIsWarnedOfOnlyUnderOpenMpi4AndOnlyIfShort) {
+  const auto warning = [](Variables variables) { return GraceWarningFor(Of(variables)); };
+  EXPECT_EQ(warning({}), "");
+  EXPECT_EQ(warning({{"PMIX_RANK", "0"}}), "");
+  EXPECT_NE(warning({{"OMPI_MCA_orte_launch", "1"}}).find("kills this job 1 s after a SIGTERM"), std::string::npos);
+  EXPECT_NE(warning({{"OMPI_MCA_orte_launch", "1"}, {"OMPI_MCA_odls_base_sigkill_timeout", "5"}})
+                .find("--mca odls_base_sigkill_timeout 120"),
+            std::string::npos);
+  EXPECT_EQ(warning({{"OMPI_MCA_orte_launch", "1"}, {"OMPI_MCA_odls_base_sigkill_timeout", "120"}}), "");
+}
+
+}  // namespace
+}  // namespace stowage

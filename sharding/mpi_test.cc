@@ -1,0 +1,164 @@
+// Starts mpi_check under mpirun, at several numbers of ranks, and looks at what comes back. No mpirun is a failure.
+
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+#include "sharding/cpu_set.h"
+
+namespace stowage {
+namespace {
+
+using absl::StrCat;
+using absl::StrContains;
+
+std::string ReadAll(const std::string& path) {
+  std::ifstream file(path);
+  return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+}
+
+// mpi_check lies beside this test's own program, run by Bazel or by hand.
+std::string MpiCheck() {
+  char path[PATH_MAX] = "";
+  const ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+  return (std::filesystem::path(std::string(path, length > 0 ? length : 0)).parent_path() / "mpi_check").string();
+}
+
+// Set in the environment of every rank, so that ranks of this very test can be found afterwards.
+std::string Marker() { return StrCat("STOWAGE_MPI_TEST=", getpid()); }
+
+// Whether a process that mpirun started for this test is still there (a zombie has no environment).
+bool RanksAreLeft() {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
+    if (StrContains(ReadAll(entry.path().string() + "/cmdline"), "mpi_check") &&
+        StrContains(ReadAll(entry.path().string() + "/environ"), Marker())) {
+      return true;
+    }
+  }
+  return false;
+}
+
+struct Outcome {
+  int exit_code = -1;  // 124: it ran longer than 60 s
+  std::string out;
+  std::string err;
+};
+
+Outcome RunMpi(int ranks, const std::string& options, const std::string& arguments) {
+  const std::string files = StrCat(testing::TempDir(), "/mpi_test_", getpid());
+  const std::string command =
+      StrCat("env ", Marker(), " timeout -k 5 60 mpirun --oversubscribe ",
+             geteuid() == 0 ? "--allow-run-as-root " : "", options, " -n ", ranks, " '", MpiCheck(), "' ", arguments,
+             " >", files, ".out 2>", files, ".err </dev/null");
+  const int status = system(command.c_str());
+  Outcome outcome;
+  outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  outcome.out = ReadAll(files + ".out");
+  outcome.err = ReadAll(files + ".err");
+  // Killed ranks may take a moment to go: wait for that, not for a time; a rank that stays is a failure.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (RanksAreLeft() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  EXPECT_FALSE(RanksAreLeft()) << "ranks outlive " << command;
+  return outcome;
+}
+
+class MpiTest : public testing::TestWithParam<int> {
+ protected:
+  static void SetUpTestSuite() {
+    ASSERT_EQ(system("command -v mpirun >/dev/null"), 0) << "mpirun is missing: install openmpi-bin";
+    ASSERT_TRUE(std::filesystem::exists(MpiCheck())) << MpiCheck() << ": build //sharding:mpi_check";
+  }
+};
+
+TEST_P(MpiTest, EveryCaseGivesTheSerialReferencesBitsAndNothingIsOnStderr) {
+  const Outcome outcome = RunMpi(GetParam(), "", "cases");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
+  EXPECT_TRUE(StrContains(outcome.out, "cases, 0 failed")) << outcome.out;
+  EXPECT_TRUE(StrContains(outcome.out, "ok ReduceScatterInPlace_BF16_7\n")) << outcome.out;
+  EXPECT_EQ(outcome.err, "");
+}
+
+TEST_P(MpiTest, SmallPiecesGiveTheSameBits) {
+  const Outcome outcome = RunMpi(GetParam(), "", "cases 4096");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
+  EXPECT_TRUE(StrContains(outcome.out, "cases, 0 failed")) << outcome.out;
+}
+
+TEST_P(MpiTest, AbortEndsAllRanksWithTheCause) {
+  const Outcome outcome = RunMpi(GetParam(), "", "abort");
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_NE(outcome.exit_code, 124) << "hangs";
+  EXPECT_TRUE(StrContains(outcome.err, StrCat("stowage: rank ", GetParam() - 1, ": shard 7 is torn\n"))) << outcome.err;
+  EXPECT_FALSE(StrContains(outcome.out, "came back")) << outcome.out;
+}
+
+TEST_P(MpiTest, AKilledRankEndsTheJob) {
+  const Outcome outcome = RunMpi(GetParam(), "", "kill");
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_NE(outcome.exit_code, 124) << "hangs";
+}
+
+TEST_P(MpiTest, ARankThatEndsWithoutAWordEndsTheJob) {
+  const Outcome outcome = RunMpi(GetParam(), "", "unfinished");
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_NE(outcome.exit_code, 124) << "hangs";
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, MpiTest, testing::Values(1, 2, 3, 4, 8), testing::PrintToStringParamName());
+
+TEST(MpiLaunchTest, DifferentCallsEndInAnErrorThatNamesThem) {
+  const Outcome outcome = RunMpi(2, "", "different");
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_NE(outcome.exit_code, 124) << "hangs";
+  EXPECT_TRUE(StrContains(outcome.out, "rank 1 calls all_gather of 5 F32, rank 0 calls all_reduce")) << outcome.out;
+}
+
+TEST(MpiLaunchTest, RanksKnowTheirPlaces) {
+  const Outcome outcome = RunMpi(3, "", "where");
+  for (int rank = 0; rank < 3; ++rank) {
+    EXPECT_TRUE(StrContains(outcome.out, StrCat("rank ", rank, " of 3, local ", rank, " of 3, mpi: "))) << outcome.out;
+  }
+}
+
+// mpirun binds one rank to one core unless told otherwise, which would leave a machine idle.
+TEST(MpiLaunchTest, OneRankAloneUsesAllCoresItMay) {
+  const absl::StatusOr<CpuSet> cores = AffinityOf(0);
+  ASSERT_TRUE(cores.ok()) << cores.status();
+  const Outcome outcome = RunMpi(1, "", "where");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_TRUE(StrContains(outcome.out, StrCat(", cores ", FormatCpuSet(*cores), "\n"))) << outcome.out;
+}
+
+TEST(MpiLaunchTest, AnExplicitBindingIsKept) {
+  const absl::StatusOr<CpuSet> cores = AffinityOf(0);
+  ASSERT_TRUE(cores.ok()) << cores.status();
+  const Outcome bound = RunMpi(1, "--bind-to hwthread", "where");
+  EXPECT_TRUE(StrContains(bound.out, "threads 1 (")) << bound.out << bound.err;
+  EXPECT_TRUE(StrContains(bound.out, "binding kept")) << bound.out;
+  const Outcome unbound = RunMpi(2, "--bind-to none", "where");
+  EXPECT_TRUE(StrContains(unbound.out, StrCat("binding kept as the launcher was told), cores ", FormatCpuSet(*cores))) ||
+              cores->size() < 2)
+      << unbound.out;
+}
+
+TEST(MpiLaunchTest, TooShortAGraceIsWarnedOf) {
+  EXPECT_TRUE(StrContains(RunMpi(1, "", "where").out, "--mca odls_base_sigkill_timeout 120"));
+  EXPECT_FALSE(StrContains(RunMpi(1, "--mca odls_base_sigkill_timeout 120", "where").out, "warning"));
+}
+
+}  // namespace
+}  // namespace stowage
