@@ -11,7 +11,6 @@ file|usr/share/bazel/rules/java/WORKSPACE|bazel-rules-java|rules that Bazel itse
 file|usr/share/bazel/rules/proto/WORKSPACE|bazel-rules-proto|rules that Bazel itself asks for
 file|usr/share/bazel/tools/platforms/WORKSPACE|bazel-platforms|rules that Bazel itself asks for
 command|g++|g++|C++17 compiler
-command|unzip|unzip|unpacks LibTorch
 header|absl/status/status.h|libabsl-dev|abseil 20220623
 header|yaml-cpp/yaml.h|libyaml-cpp-dev|yaml-cpp 0.7, reads configs
 header|CLI/CLI.hpp|libcli11-dev|CLI11 2.1, the command line
@@ -19,7 +18,6 @@ header|hwy/highway.h|libhwy-dev|Highway 1.0, vector instructions
 header|nlohmann/json.hpp|nlohmann-json3-dev|JSON 3.11
 header|isa-l.h|libisal-dev|ISA-L 2.30, checksums
 command|bible|bible-kjv|the text that the quickstart learns from
-file|etc/ssl/certs/ca-certificates.crt|ca-certificates|certificates, to download LibTorch
 '
 mpi_needs='
 file|usr/lib/x86_64-linux-gnu/openmpi/include/mpi.h|libopenmpi-dev|Open MPI 4.1
@@ -28,6 +26,8 @@ command|mpirun|openmpi-bin|Open MPI 4.1, starts several ranks
 download_needs='
 command|python3|python3|runs pip
 pip|pip|python3-pip|downloads LibTorch
+file|etc/ssl/certs/ca-certificates.crt|ca-certificates|certificates, to download LibTorch
+command|unzip|unzip|unpacks LibTorch
 '
 test_needs='
 header|gtest/gtest.h|libgtest-dev|GoogleTest 1.12
