@@ -54,10 +54,10 @@ absl::StatusOr<Manifest> WritePieces(const std::string& folder, int rank, int64_
   if (written.empty()) return part;
 
   const std::string name = absl::StrFormat("rank-%05d.safetensors", rank);
-  STOWAGE_ASSIGN_OR_RETURN(SafetensorsWriter writer,
-                           SafetensorsWriter::Create(absl::StrCat(folder, "/", name), std::move(entries),
-                                                     {{"stowage.step", absl::StrCat(step)},
-                                                      {"stowage.rank", absl::StrCat(rank)}}));
+  STOWAGE_ASSIGN_OR_RETURN(
+      SafetensorsWriter writer,
+      SafetensorsWriter::Create(absl::StrCat(folder, "/", name), std::move(entries),
+                                {{"stowage.step", absl::StrCat(step)}, {"stowage.rank", absl::StrCat(rank)}}));
   for (size_t i : writer.order()) {
     const TensorPiece& piece = *written[i];
     const SafetensorsTensor& entry = writer.tensors()[i];
@@ -152,8 +152,8 @@ absl::StatusOr<CheckpointReader> OpenNewest(const std::string& folder, std::vect
     const absl::Status status = reader.ok() ? reader->Verify() : reader.status();
     if (status.ok()) return reader;
     if (absl::IsFailedPrecondition(status)) return status;
-    if (said != nullptr) said->push_back(absl::StrCat("checkpoint of step ", entry.step, " is damaged, passed over: ",
-                                                      status.message()));
+    if (said != nullptr)
+      said->push_back(absl::StrCat("checkpoint of step ", entry.step, " is damaged, passed over: ", status.message()));
   }
   return absl::NotFoundError(absl::StrCat(folder, ": no ", entries.empty() ? "" : "whole ", "checkpoint is there"));
 }

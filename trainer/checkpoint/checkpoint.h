@@ -31,11 +31,11 @@ namespace stowage {
 
 // One contiguous piece of a logical tensor that this rank writes. `data` is borrowed for the call.
 struct TensorPiece {
-  std::string name;                 // logical tensor; no '@' in it
+  std::string name;  // logical tensor; no '@' in it
   DType dtype = DType::kFloat32;
-  std::vector<int64_t> shape;       // of the whole logical tensor
-  int64_t first_element = 0;        // row-major position of this piece
-  int64_t numel = 0;                // of this piece; a whole tensor: the product of `shape`
+  std::vector<int64_t> shape;  // of the whole logical tensor
+  int64_t first_element = 0;   // row-major position of this piece
+  int64_t numel = 0;           // of this piece; a whole tensor: the product of `shape`
   const void* data = nullptr;
 };
 

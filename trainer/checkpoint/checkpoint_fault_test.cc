@@ -91,9 +91,9 @@ TEST_F(CheckpointFaultTest, ATruncatedOrMissingManifestIsFound) {
 TEST_F(CheckpointFaultTest, ANewerFormatIsRefusedAndNotPassedOver) {
   SaveTwo();
   const std::string text = ReadFile(ManifestPath()).value();
-  ASSERT_TRUE(WriteFileDurably(ManifestPath(),
-                               absl::StrReplaceAll(text, {{"\"format_version\": 1", "\"format_version\": 2"}}))
-                  .ok());
+  ASSERT_TRUE(
+      WriteFileDurably(ManifestPath(), absl::StrReplaceAll(text, {{"\"format_version\": 1", "\"format_version\": 2"}}))
+          .ok());
   std::vector<std::string> said;
   const absl::Status status = OpenNewest(folder_, &said).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);

@@ -1,9 +1,9 @@
 #include "trainer/checkpoint/checkpoint_folder.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <set>
-
-#include <unistd.h>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"

@@ -28,8 +28,8 @@ absl::Status VerifyFile(const std::string& path, const Manifest::File& file) {
     crc = ExtendCrc32c(crc, chunk.data(), bytes);
   }
   if (crc != file.crc32c) {
-    return absl::DataLossError(absl::StrFormat("%s: altered: its CRC-32C is %08x, it was written with %08x", path, crc,
-                                               file.crc32c));
+    return absl::DataLossError(
+        absl::StrFormat("%s: altered: its CRC-32C is %08x, it was written with %08x", path, crc, file.crc32c));
   }
   return absl::OkStatus();
 }
@@ -83,8 +83,8 @@ absl::Status CheckpointReader::Read(const std::string& name, int64_t first, int6
   if (found == tensors_.end()) return absl::NotFoundError(absl::StrCat(path_, ": no tensor ", name));
   const Tensor& tensor = found->second;
   if (first < 0 || numel < 0 || numel > tensor.numel || first > tensor.numel - numel) {
-    return absl::OutOfRangeError(absl::StrCat(path_, ": tensor ", name, " has ", tensor.numel, " elements; wanted ",
-                                              numel, " from ", first));
+    return absl::OutOfRangeError(
+        absl::StrCat(path_, ": tensor ", name, " has ", tensor.numel, " elements; wanted ", numel, " from ", first));
   }
   const int64_t element_bytes = DTypeBytes(tensor.dtype);
   for (const Manifest::Range& range : ranges_.at(name)) {
@@ -119,8 +119,8 @@ absl::Status CheckSameTensors(const CheckpointReader& reader,
   if (differences.empty()) return absl::OkStatus();
   const size_t more = differences.size() > kMostListed ? differences.size() - kMostListed : 0;
   differences.resize(differences.size() - more);
-  return absl::FailedPreconditionError(absl::StrCat(reader.path(), ": of another model: ",
-                                                    absl::StrJoin(differences, "; "),
+  return absl::FailedPreconditionError(absl::StrCat(reader.path(),
+                                                    ": of another model: ", absl::StrJoin(differences, "; "),
                                                     more > 0 ? absl::StrCat("; and ", more, " more") : ""));
 }
 

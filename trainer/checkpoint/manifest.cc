@@ -1,7 +1,6 @@
 #include "trainer/checkpoint/manifest.h"
 
 #include <algorithm>
-
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/numbers.h"
@@ -45,8 +44,8 @@ absl::StatusOr<Manifest::Tensor> TensorFromJson(const Json& json) {
   tensor.shape = json.at("shape").get<std::vector<int64_t>>();
   STOWAGE_ASSIGN_OR_RETURN(tensor.numel, NumelOfShape(tensor.shape, tensor.dtype));
   for (const Json& range : json.at("ranges")) {
-    tensor.ranges.push_back({range.at("file").get<std::string>(), Count(range, "offset"), Count(range, "first"),
-                             Count(range, "numel")});
+    tensor.ranges.push_back(
+        {range.at("file").get<std::string>(), Count(range, "offset"), Count(range, "first"), Count(range, "numel")});
   }
   return tensor;
 }
@@ -87,8 +86,8 @@ absl::Status CheckTensor(const Manifest& manifest, const Manifest::Tensor& tenso
           std::min(range.first, covered), ", ", std::max(range.first, covered), ") of ", ShapeText(tensor.shape)));
     }
     if (range.numel > tensor.numel - covered) {
-      return absl::InvalidArgumentError(absl::StrCat("a range ends at element ", range.first, " + ", range.numel, ", but ",
-                                                     ShapeText(tensor.shape), " has ", tensor.numel));
+      return absl::InvalidArgumentError(absl::StrCat("a range ends at element ", range.first, " + ", range.numel,
+                                                     ", but ", ShapeText(tensor.shape), " has ", tensor.numel));
     }
     covered += range.numel;
     const int64_t bytes = range.numel * DTypeBytes(tensor.dtype);
@@ -175,9 +174,9 @@ absl::Status AddPart(const Manifest& part, Manifest& whole) {
     if (fresh) continue;
     Manifest::Tensor& have = at->second;
     if (have.dtype != tensor.dtype || have.shape != tensor.shape) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("tensor ", name, ": one rank has ", ShapeText(have.shape), " of ", DTypeName(have.dtype),
-                       ", another ", ShapeText(tensor.shape), " of ", DTypeName(tensor.dtype)));
+      return absl::InvalidArgumentError(absl::StrCat("tensor ", name, ": one rank has ", ShapeText(have.shape), " of ",
+                                                     DTypeName(have.dtype), ", another ", ShapeText(tensor.shape),
+                                                     " of ", DTypeName(tensor.dtype)));
     }
     have.ranges.insert(have.ranges.end(), tensor.ranges.begin(), tensor.ranges.end());
   }

@@ -87,10 +87,13 @@ TEST(ManifestTest, RangesMustCoverEachTensorOnce) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     return std::string(status.message());
   };
-  EXPECT_THAT(message([](Manifest& m) { m.tensors["w"].ranges[1].first = 61; }), HasSubstr("nobody wrote elements [60, 61)"));
-  EXPECT_THAT(message([](Manifest& m) { m.tensors["w"].ranges[1].first = 59; }), HasSubstr("written twice: elements [59, 60)"));
+  EXPECT_THAT(message([](Manifest& m) { m.tensors["w"].ranges[1].first = 61; }),
+              HasSubstr("nobody wrote elements [60, 61)"));
+  EXPECT_THAT(message([](Manifest& m) { m.tensors["w"].ranges[1].first = 59; }),
+              HasSubstr("written twice: elements [59, 60)"));
   EXPECT_THAT(message([](Manifest& m) { m.tensors["w"].ranges[1].numel = 41; }), HasSubstr("has 100"));
-  EXPECT_THAT(message([](Manifest& m) { m.tensors["w"].ranges.pop_back(); }), HasSubstr("nobody wrote elements [60, 100)"));
+  EXPECT_THAT(message([](Manifest& m) { m.tensors["w"].ranges.pop_back(); }),
+              HasSubstr("nobody wrote elements [60, 100)"));
   EXPECT_THAT(message([](Manifest& m) { m.tensors["w"].ranges[1].file = "x"; }), HasSubstr("no file x"));
   EXPECT_THAT(message([](Manifest& m) { m.tensors["w"].ranges[1].file_offset = 400; }), HasSubstr("which has 500"));
 }

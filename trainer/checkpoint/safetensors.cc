@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <set>
-
-#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -62,7 +61,9 @@ absl::StatusOr<SafetensorsTensor> ParseEntry(const std::string& name, const Json
     return number.is_number_unsigned() && number.get<uint64_t>() <= static_cast<uint64_t>(INT64_MAX);
   };
   const Json& shape = entry["shape"];
-  if (!shape.is_array() || !std::all_of(shape.begin(), shape.end(), is_count)) return bad("shape is not a list of counts");
+  if (!shape.is_array() || !std::all_of(shape.begin(), shape.end(), is_count)) {
+    return bad("shape is not a list of counts");
+  }
   for (const Json& dim : shape) tensor.shape.push_back(dim.get<int64_t>());
   const Json& offsets = entry["data_offsets"];
   if (!offsets.is_array() || offsets.size() != 2 || !is_count(offsets[0]) || !is_count(offsets[1])) {
@@ -94,8 +95,9 @@ absl::Status CheckNoHoles(const std::map<std::string, SafetensorsTensor>& tensor
                                               ", but the one before ends at ", end));
     }
     if (tensor->bytes > data_bytes - end) {
-      return absl::DataLossError(absl::StrCat("tensor ", tensor->name, " takes ", tensor->bytes, " bytes from data offset ",
-                                              end, " on, but the file has ", data_bytes, " bytes of data"));
+      return absl::DataLossError(absl::StrCat("tensor ", tensor->name, " takes ", tensor->bytes,
+                                              " bytes from data offset ", end, " on, but the file has ", data_bytes,
+                                              " bytes of data"));
     }
     end += tensor->bytes;
   }
@@ -118,9 +120,8 @@ absl::StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const std::string& p
   }
   std::vector<size_t> order(tensors.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return AlignmentOf(tensors[a].bytes) > AlignmentOf(tensors[b].bytes);
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return AlignmentOf(tensors[a].bytes) > AlignmentOf(tensors[b].bytes); });
 
   Json header = Json::object();
   if (!metadata.empty()) header[kMetadataKey] = metadata;
@@ -147,9 +148,9 @@ absl::StatusOr<SafetensorsWriter> SafetensorsWriter::Create(const std::string& p
   text.append(static_cast<size_t>((kAlignment - used % kAlignment) % kAlignment), ' ');
   const uint64_t length = text.size();
   if (length > kMostHeaderBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": ", tensors.size(), " tensors need a header of ", length, " bytes; the format takes ",
-                     kMostHeaderBytes, ": write them to several files"));
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", tensors.size(), " tensors need a header of ", length,
+                                                   " bytes; the format takes ", kMostHeaderBytes,
+                                                   ": write them to several files"));
   }
   std::string prefix(kLengthBytes, '\0');
   std::memcpy(prefix.data(), &length, kLengthBytes);
@@ -231,8 +232,8 @@ absl::Status SafetensorsReader::Read(const std::string& name, int64_t first, int
   const int64_t element_bytes = DTypeBytes(tensor.dtype);
   const int64_t has = tensor.bytes / element_bytes;
   if (first < 0 || numel < 0 || numel > has || first > has - numel) {
-    return absl::OutOfRangeError(absl::StrCat(file_.path(), ": tensor ", name, " has ", has, " elements; wanted ", numel,
-                                              " from ", first));
+    return absl::OutOfRangeError(
+        absl::StrCat(file_.path(), ": tensor ", name, " has ", has, " elements; wanted ", numel, " from ", first));
   }
   return file_.Read(tensor.file_offset + first * element_bytes, numel * element_bytes, to);
 }

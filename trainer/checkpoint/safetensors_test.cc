@@ -1,10 +1,10 @@
 #include "trainer/checkpoint/safetensors.h"
 
+#include <unistd.h>
+
 #include <cstring>
 #include <string>
 #include <vector>
-
-#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "base/crc32c.h"
@@ -53,9 +53,10 @@ TEST(SafetensorsTest, WhatIsWrittenReadsBackByRanges) {
   const std::string path = TestPath();
   const std::vector<float> weight = {1.5f, -2.0f, 3.25f, 0.0f, -0.0f, 6.0f};
   const std::vector<int64_t> counts = {7, -8};
-  auto writer = SafetensorsWriter::Create(
-      path, {Entry("weight", DType::kFloat32, {2, 3}), Entry("counts", DType::kInt64, {2}), Entry("none", DType::kUInt8, {0, 4})},
-      {{"who", "test"}});
+  auto writer = SafetensorsWriter::Create(path,
+                                          {Entry("weight", DType::kFloat32, {2, 3}),
+                                           Entry("counts", DType::kInt64, {2}), Entry("none", DType::kUInt8, {0, 4})},
+                                          {{"who", "test"}});
   ASSERT_TRUE(writer.ok()) << writer.status();
   for (size_t i : writer->order()) {
     const void* data = i == 0 ? static_cast<const void*>(weight.data()) : counts.data();
@@ -84,11 +85,12 @@ TEST(SafetensorsTest, WhatIsWrittenReadsBackByRanges) {
 
 TEST(SafetensorsTest, TensorsAreAlignedWithoutHoles) {
   const std::string path = TestPath();
-  const auto writer = SafetensorsWriter::Create(path,
-                                                {Entry("odd_bytes", DType::kUInt8, {3}), Entry("halves", DType::kBFloat16, {5}),
-                                                 Entry("big", DType::kFloat32, {16, 4}), Entry("doubles", DType::kFloat64, {3}),
-                                                 Entry("scalar", DType::kFloat32, {}), Entry("big2", DType::kFloat32, {32})},
-                                                {});
+  const auto writer =
+      SafetensorsWriter::Create(path,
+                                {Entry("odd_bytes", DType::kUInt8, {3}), Entry("halves", DType::kBFloat16, {5}),
+                                 Entry("big", DType::kFloat32, {16, 4}), Entry("doubles", DType::kFloat64, {3}),
+                                 Entry("scalar", DType::kFloat32, {}), Entry("big2", DType::kFloat32, {32})},
+                                {});
   ASSERT_TRUE(writer.ok());
   int64_t end = -1;
   for (size_t i : writer->order()) {

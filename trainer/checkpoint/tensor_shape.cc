@@ -26,7 +26,9 @@ absl::StatusOr<int64_t> NumelOfShape(const std::vector<int64_t>& shape, DType dt
   bool too_many = false;
   bool empty = false;
   for (int64_t dim : shape) {
-    if (dim < 0) return absl::InvalidArgumentError(absl::StrCat("shape ", ShapeText(shape), " has a negative dimension"));
+    if (dim < 0) {
+      return absl::InvalidArgumentError(absl::StrCat("shape ", ShapeText(shape), " has a negative dimension"));
+    }
     empty = empty || dim == 0;
     too_many = too_many || __builtin_mul_overflow(numel, dim, &numel);
   }

@@ -3,12 +3,12 @@
 #ifndef STOWAGE_TRAINER_CHECKPOINT_TEST_CHECKPOINT_H_
 #define STOWAGE_TRAINER_CHECKPOINT_TEST_CHECKPOINT_H_
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"

@@ -45,14 +45,16 @@ std::vector<Field> ExperimentFields() {
       Declare(STOWAGE_FIELD(data.source), EmptyAs("none", Choice({"kjv"})), "", Effect::kResults,
               "A built-in text. kjv: the King James Bible of Debian's package bible-kjv, prepared on first use. none: "
               "train names the files."),
-      Declare(STOWAGE_FIELD(data.train), Paths(), "", Effect::kResults,
-              "Files to learn from; ${NAME} is put in from the environment. Instead of source."),
+      Declare(
+          STOWAGE_FIELD(data.train), Paths(), "", Effect::kResults,
+          "Files to learn from, instead of source: text, token files, patterns (data/train_*.bin), or one folder that "
+          "`stowage prepare` made. ${NAME} is put in from the environment."),
       Declare(STOWAGE_FIELD(data.validation), Paths(), "", Effect::kRecord,
-              "Files to evaluate on. [] : validation_fraction is split off."),
+              "Files to evaluate on. []: validation_fraction of a text is split off; token files alone have none."),
       Declare(STOWAGE_FIELD(data.format), Choice({"auto", "text", "jsonl", "stowage", "llmc", "nanogpt"}), "",
               Effect::kResults,
               "What the files are: text, JSON lines, Stowage's token shards, llm.c's token files, nanoGPT's uint16 "
-              "tokens. auto: told from name and header; nanogpt has none and must be named."),
+              "tokens. auto: told by header, then by name; nanogpt has no header and must be named."),
       Declare(STOWAGE_FIELD(data.field), Text(), "", Effect::kResults, "The field of a JSON line that holds the text."),
       Declare(STOWAGE_FIELD(data.tokenizer), Choice({"bytes"}), "", Effect::kResults,
               "How text becomes tokens. bytes: 256 of them, one per byte."),

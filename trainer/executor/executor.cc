@@ -16,7 +16,6 @@
 
 namespace stowage {
 
-using CategoryScope;
 
 // Everything that lives for one Play. `trouble` is why this rank's arithmetic stopped, OK while it goes on.
 struct Executor::Run {

@@ -45,7 +45,7 @@ Batch MakeBatch(int64_t step, int64_t first, int64_t count, int64_t context) {
   return batch;
 }
 
-struct Setup {
+struct Experiment {
   ModelConfig model = Tiny();
   int64_t global_batch = 12;
   int64_t micro_batch = 3;
@@ -61,7 +61,7 @@ struct Outcome {
   std::vector<std::vector<float>> weights;  // by group
 };
 
-Outcome RunRank(const Setup& setup, Communicator& communicator) {
+Outcome RunRank(const Experiment& setup, Communicator& communicator) {
   Outcome outcome;
   const Model model = MakeGpt2(setup.model);
   GroupStates groups;
@@ -116,12 +116,12 @@ Outcome RunRank(const Setup& setup, Communicator& communicator) {
   return outcome;
 }
 
-Outcome RunSolo(const Setup& setup) {
+Outcome RunSolo(const Experiment& setup) {
   SoloCommunicator solo;
   return RunRank(setup, solo);
 }
 
-std::vector<Outcome> RunWorld(const Setup& setup, int world_size) {
+std::vector<Outcome> RunWorld(const Experiment& setup, int world_size) {
   const auto communicators = InProcessGroup::Create(world_size);
   std::vector<Outcome> outcomes(world_size);
   std::vector<std::thread> threads;
@@ -143,7 +143,7 @@ void ExpectLossesWithin(const Outcome& a, const Outcome& b, double relative) {
 }
 
 TEST(ExecutorTest, LossFalls) {
-  Setup setup;
+  Experiment setup;
   setup.steps = 30;
   const Outcome outcome = RunSolo(setup);
   ASSERT_TRUE(outcome.status.ok()) << outcome.status.ToString();
@@ -151,7 +151,7 @@ TEST(ExecutorTest, LossFalls) {
 }
 
 TEST(ExecutorTest, AccumulationEqualsTheWholeBatchAtOnce) {
-  Setup whole, cut;
+  Experiment whole, cut;
   whole.micro_batch = 12;
   whole.steps = cut.steps = 1;
   for (int64_t micro : {6, 4, 1}) {
@@ -161,7 +161,7 @@ TEST(ExecutorTest, AccumulationEqualsTheWholeBatchAtOnce) {
 }
 
 TEST(ExecutorTest, ASmallerLastMicroBatchCountsByItsTokens) {
-  Setup whole, cut;
+  Experiment whole, cut;
   whole.global_batch = cut.global_batch = 10;
   whole.micro_batch = 10;
   cut.micro_batch = 4;  // 4, 4, 2
@@ -170,14 +170,14 @@ TEST(ExecutorTest, ASmallerLastMicroBatchCountsByItsTokens) {
 }
 
 TEST(ExecutorTest, ReleasedAndKeptGradientBuffersGiveTheSameBits) {
-  Setup release, keep;
+  Experiment release, keep;
   keep.release_gradients = false;
   release.steps = keep.steps = 20;
   EXPECT_EQ(RunSolo(release).weights, RunSolo(keep).weights);
 }
 
 TEST(ExecutorTest, TheSameRunTwiceGivesTheSameBitsWithDropout) {
-  Setup setup;
+  Experiment setup;
   setup.model.dropout = 0.1;
   const Outcome a = RunSolo(setup), b = RunSolo(setup);
   EXPECT_EQ(a.losses, b.losses);
@@ -187,7 +187,7 @@ TEST(ExecutorTest, TheSameRunTwiceGivesTheSameBitsWithDropout) {
 class ExecutorWorldTest : public testing::TestWithParam<int> {};
 
 TEST_P(ExecutorWorldTest, LossesEqualOneRankAndWeightsAreTheSameOnAllRanks) {
-  Setup setup;
+  Experiment setup;
   setup.model.dropout = 0.1;  // keyed by the micro-batch's place in the global batch, so it must not matter either
   setup.global_batch = 14;    // 5 micro-batches, the last one smaller: no world size here divides them
   const Outcome solo = RunSolo(setup);
@@ -200,18 +200,18 @@ TEST_P(ExecutorWorldTest, LossesEqualOneRankAndWeightsAreTheSameOnAllRanks) {
 }
 
 TEST_P(ExecutorWorldTest, RunsAreBitIdenticalToThemselves) {
-  Setup setup;
+  Experiment setup;
   EXPECT_EQ(RunWorld(setup, GetParam())[0].weights, RunWorld(setup, GetParam())[0].weights);
 }
 
 TEST_P(ExecutorWorldTest, AFailureOnOneRankIsKnownToAllAndUpdatesNothing) {
-  Setup setup;
+  Experiment setup;
   const int culprit = GetParam() - 1;
   setup.meddle = [&](int rank, int64_t step, Batch batch) -> absl::StatusOr<Batch> {
     if (rank == culprit && step == 2) return absl::DataLossError("text.bin is torn");
     return batch;
   };
-  Setup two_steps;
+  Experiment two_steps;
   two_steps.steps = 2;
   const std::vector<Outcome> expected = RunWorld(two_steps, GetParam());
   for (const Outcome& rank : RunWorld(setup, GetParam())) {
@@ -225,7 +225,7 @@ INSTANTIATE_TEST_SUITE_P(Worlds, ExecutorWorldTest, testing::Values(1, 2, 3, 4),
                          [](const auto& info) { return absl::StrCat("World", info.param); });
 
 TEST(ExecutorTest, AnExceptionOfLibTorchBecomesAStatusThatNamesTheInstruction) {
-  Setup setup;
+  Experiment setup;
   setup.meddle = [](int, int64_t, Batch batch) -> absl::StatusOr<Batch> {
     batch.tensors["targets"] = at::empty({1}, at::kInt);  // wrong dtype
     return batch;

@@ -1,5 +1,6 @@
 #include "trainer/run/model_state.h"
 
+#include <map>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -33,8 +34,8 @@ std::vector<Wanted> WantedTensors(const Optimizer* optimizer, ModelState* state)
       const ParameterSpec& p = group->spec().parameters[i];
       wanted.push_back({p.name, p.shape, layout.numel(i), group->parameters_data() + layout.offset(i)});
       if (optimizer == nullptr) continue;
-      for (size_t k = 0; k < optimizer->state_names().size(); ++k) {
-        wanted.push_back({OptimizerTensorName(optimizer->state_names()[k], p.name), p.shape, layout.numel(i),
+      for (size_t k = 0; k < optimizer->state_tensors().size(); ++k) {
+        wanted.push_back({OptimizerTensorName(optimizer->state_tensors()[k], p.name), p.shape, layout.numel(i),
                           group->optimizer_data(static_cast<int>(k)) + layout.offset(i)});
       }
     }
@@ -43,8 +44,8 @@ std::vector<Wanted> WantedTensors(const Optimizer* optimizer, ModelState* state)
 }
 
 absl::Status Read(const CheckpointReader& reader, const std::vector<Wanted>& wanted) {
-  std::vector<ExpectedTensor> expected;
-  for (const Wanted& w : wanted) expected.push_back({w.name, DType::kFloat32, w.shape});
+  std::map<std::string, CheckpointReader::Tensor> expected;
+  for (const Wanted& w : wanted) expected[w.name] = {DType::kFloat32, w.shape, w.numel};
   STOWAGE_RETURN_IF_ERROR(CheckSameTensors(reader, expected));
   for (const Wanted& w : wanted) STOWAGE_RETURN_IF_ERROR(reader.Read(w.name, 0, w.numel, w.to));
   return absl::OkStatus();
@@ -56,7 +57,7 @@ absl::Status BroadcastState(const Optimizer* optimizer, Communicator& communicat
     const int64_t bytes = group->layout().whole_numel() * DTypeBytes(DType::kFloat32);
     STOWAGE_RETURN_IF_ERROR(communicator.Broadcast(group->parameters_data(), bytes, 0).Wait());
     if (optimizer == nullptr) continue;
-    for (size_t k = 0; k < optimizer->state_names().size(); ++k) {
+    for (size_t k = 0; k < optimizer->state_tensors().size(); ++k) {
       STOWAGE_RETURN_IF_ERROR(communicator.Broadcast(group->optimizer_data(static_cast<int>(k)), bytes, 0).Wait());
     }
   }
@@ -114,8 +115,8 @@ std::vector<TensorPiece> PiecesToSave(const Optimizer& optimizer, int rank, int 
       pieces.push_back({p.name, DType::kFloat32, p.shape, 0, layout.numel(i),
                         group.parameters_data() + layout.offset(i)});
       if (!group.has_optimizer_state()) continue;
-      for (size_t k = 0; k < optimizer.state_names().size(); ++k) {
-        pieces.push_back({OptimizerTensorName(optimizer.state_names()[k], p.name), DType::kFloat32, p.shape, 0,
+      for (size_t k = 0; k < optimizer.state_tensors().size(); ++k) {
+        pieces.push_back({OptimizerTensorName(optimizer.state_tensors()[k], p.name), DType::kFloat32, p.shape, 0,
                           layout.numel(i), group.optimizer_data(static_cast<int>(k)) + layout.offset(i)});
       }
     }

@@ -86,7 +86,7 @@ void GroupState::EnsureOptimizerState(const Optimizer& optimizer) {
   if (has_optimizer_state()) return;
   CategoryScope scope(Category::kOptimizer);
   std::vector<at::Tensor> states;
-  for (size_t k = 0; k < optimizer.state_names().size(); ++k) {
+  for (size_t k = 0; k < optimizer.state_tensors().size(); ++k) {
     states.push_back(at::zeros({layout_.whole_numel()}, at::kFloat));
   }
   optimizer_state_ = std::move(states);

@@ -57,7 +57,7 @@ class GroupState {
 
   float* parameters_data() { return parameters_.data_ptr<float>(); }
   float* gradients_data() { return gradients_.data_ptr<float>(); }
-  // State `k` in the order of Optimizer::state_names().
+  // State `k` in the order of Optimizer::state_tensors().
   float* optimizer_data(int k) { return optimizer_state_[k].data_ptr<float>(); }
 
  private:

@@ -1,0 +1,99 @@
+#include "trainer/metrics/metrics_writer.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "trainer/metrics/event_file.h"
+
+namespace stowage {
+namespace {
+
+using Json = nlohmann::ordered_json;  // keys as people want to read them; doubles in the shortest form that reads back
+
+// How many bytes of metrics.jsonl are whole lines of steps up to `step`: the first torn or later line ends it.
+int64_t BytesUpToStep(const std::string& path, int64_t step) {
+  std::ifstream file(path, std::ios::binary);
+  int64_t kept = 0;
+  for (std::string line; std::getline(file, line) && !file.eof();) {  // eof: the last line lacks its end
+    const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    if (!json.is_object() || !json.contains("step") || !json["step"].is_number_integer()) break;
+    if (json["step"].get<int64_t>() > step) break;
+    kept += static_cast<int64_t>(line.size()) + 1;
+  }
+  return kept;
+}
+
+class FileMetricsWriter : public MetricsWriter {
+ public:
+  FileMetricsWriter(OutputFile lines, EventFile events) : lines_(std::move(lines)), events_(std::move(events)) {}
+
+  absl::Status Write(const StepMetrics& metrics) override {
+    const Json line = {{"step", metrics.step},
+                       {"loss", metrics.loss},
+                       {"lr", metrics.lr},
+                       {"grad_norm", metrics.grad_norm},
+                       {"tokens", metrics.tokens},
+                       {"seconds", metrics.seconds},
+                       {"tokens_per_second", metrics.tokens_per_second},
+                       {"memory", metrics.memory_peak_bytes},
+                       {"rss_peak_bytes", metrics.rss_peak_bytes}};
+    std::vector<EventFile::Scalar> scalars = {
+        {"train/loss", metrics.loss},
+        {"train/lr", metrics.lr},
+        {"train/grad_norm", metrics.grad_norm},
+        {"train/tokens_per_second", metrics.tokens_per_second},
+        {"memory/rss_peak_bytes", static_cast<double>(metrics.rss_peak_bytes)},
+    };
+    for (const auto& [category, bytes] : metrics.memory_peak_bytes) {
+      scalars.push_back({absl::StrCat("memory/", category, "_bytes"), static_cast<double>(bytes)});
+    }
+    return WriteBoth(line, metrics.step, scalars);
+  }
+
+  absl::Status Write(const EvalMetrics& metrics) override {
+    const Json line = {{"step", metrics.step},
+                       {"validation_loss", metrics.validation_loss},
+                       {"tokens", metrics.tokens},
+                       {"seconds", metrics.seconds}};
+    return WriteBoth(line, metrics.step, {{"validation/loss", metrics.validation_loss}});
+  }
+
+  absl::Status Close() override {
+    const absl::Status events = events_.Close();
+    STOWAGE_RETURN_IF_ERROR(lines_.Sync());
+    STOWAGE_RETURN_IF_ERROR(lines_.Close());
+    return events;
+  }
+
+ private:
+  // Each is tried whatever became of the other; the first failure is told.
+  absl::Status WriteBoth(const Json& line, int64_t step, const std::vector<EventFile::Scalar>& scalars) {
+    const absl::Status wrote_line =
+        lines_.AppendRecord(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+    const absl::Status wrote_event = events_.Write(step, scalars);
+    return wrote_line.ok() ? wrote_event : wrote_line;
+  }
+
+  OutputFile lines_;
+  EventFile events_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<MetricsWriter>> MetricsWriter::Open(const std::string& run_folder,
+                                                                   std::optional<int64_t> resume_step) {
+  STOWAGE_RETURN_IF_ERROR(MakeFolders(run_folder));
+  const std::string path = absl::StrCat(run_folder, "/metrics.jsonl");
+  const int64_t kept = resume_step.has_value() ? BytesUpToStep(path, *resume_step) : 0;
+  STOWAGE_ASSIGN_OR_RETURN(OutputFile lines, OutputFile::Continue(path, kept));
+  STOWAGE_ASSIGN_OR_RETURN(EventFile events, EventFile::Create(run_folder));
+  if (resume_step.has_value()) STOWAGE_RETURN_IF_ERROR(events.WriteRestart(*resume_step + 1));
+  return std::make_unique<FileMetricsWriter>(std::move(lines), std::move(events));
+}
+
+}  // namespace stowage

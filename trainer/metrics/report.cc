@@ -1,0 +1,42 @@
+#include "trainer/metrics/report.h"
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+
+namespace stowage {
+
+using Json = nlohmann::ordered_json;
+
+absl::Status WriteReport(const std::string& path, const Report& report) {
+  Json json = {{"finished", report.finished}};
+  if (report.stop_signal.has_value()) json["stop_signal"] = *report.stop_signal;
+  json["steps"] = report.steps;
+  if (report.last_loss.has_value()) json["last_loss"] = *report.last_loss;
+  if (report.validation_loss.has_value()) json["validation_loss"] = *report.validation_loss;
+  json["seconds"] = report.seconds;
+  json["tokens"] = report.tokens;
+  if (report.tokens_per_second.has_value()) json["tokens_per_second"] = *report.tokens_per_second;
+  if (!report.measured_peak_bytes.empty()) json["measured"]["peak_bytes"] = report.measured_peak_bytes;
+  json["measured"]["rss_peak_bytes"] = report.rss_peak_bytes;
+  json["world_size"] = report.world_size;
+  json["threads"] = report.threads;
+  if (!report.versions.empty()) json["versions"] = report.versions;
+  // Versions come from libraries: a byte that is not UTF-8 is shown as such and costs no report.
+  return WriteFileDurably(path, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+absl::StatusOr<bool> ReportSaysFinished(const std::string& path) {
+  const auto text = ReadFile(path);
+  if (absl::IsNotFound(text.status())) return false;
+  STOWAGE_RETURN_IF_ERROR(text.status());
+  const Json json = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("finished") || !json["finished"].is_boolean()) {
+    return absl::DataLossError(absl::StrCat(path, ": not a report: no \"finished\" in it"));
+  }
+  return json["finished"].get<bool>();
+}
+
+}  // namespace stowage

@@ -1,0 +1,40 @@
+// report.json: what a run came to. Written when a run ends, finished or stopped.
+#ifndef STOWAGE_TRAINER_METRICS_REPORT_H_
+#define STOWAGE_TRAINER_METRICS_REPORT_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace stowage {
+
+// Plain data. What is nullopt or an empty map is not in the file: a field whose source is not there is absent, never 0.
+struct Report {
+  bool finished = false;                  // all steps done; false: stopped, to be resumed
+  std::optional<int> stop_signal;         // that stopped it
+  int64_t steps = 0;                      // updates done, those before a resume included
+  std::optional<double> last_loss;        // of the last step; null in the file if not finite
+  std::optional<double> validation_loss;  // of the last evaluation
+  double seconds = 0.0;                   // of this process, from start to report
+  int64_t tokens = 0;                     // loss terms of this process's steps, all ranks
+  std::optional<double> tokens_per_second;
+  std::map<std::string, int64_t> measured_peak_bytes;  // category -> most bytes held at once, rank 0
+  int64_t rss_peak_bytes = 0;                          // VmHWM of rank 0
+  int world_size = 1;
+  int threads = 1;                              // per rank
+  std::map<std::string, std::string> versions;  // "stowage", "libtorch", "mpi", "cpu"... -> text
+};
+
+// Durable, all or nothing: a report that was there before stays until this one is on disk.
+absl::Status WriteReport(const std::string& path, const Report& report);
+
+// Whether a finished run's report lies at `path`. No file: false. DataLoss: it is no report.
+absl::StatusOr<bool> ReportSaysFinished(const std::string& path);
+
+}  // namespace stowage
+
+#endif  // STOWAGE_TRAINER_METRICS_REPORT_H_

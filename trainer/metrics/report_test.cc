@@ -1,0 +1,81 @@
+#include "trainer/metrics/report.h"
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/file.h"
+#include "base/scoped_file_limit.h"
+#include "gtest/gtest.h"
+#include "trainer/metrics/test_folder.h"
+
+namespace stowage {
+namespace {
+
+using Json = nlohmann::json;
+
+class ReportTest : public FolderTest {};
+
+TEST_F(ReportTest, HoldsWhatIsKnownAndNothingElse) {
+  Report report;
+  report.steps = 200;
+  report.seconds = 0.1;
+  report.tokens = 819200;
+  report.rss_peak_bytes = 123;
+  report.world_size = 2;
+  ASSERT_TRUE(WriteReport(Path("report.json"), report).ok());
+  Json json = Json::parse(ReadFile(Path("report.json")).value());
+  EXPECT_EQ(json["finished"], false);
+  EXPECT_EQ(json["steps"], 200);
+  EXPECT_EQ(json["seconds"], 0.1);
+  EXPECT_EQ(json["tokens"], 819200);
+  EXPECT_EQ(json["measured"]["rss_peak_bytes"], 123);
+  EXPECT_EQ(json["world_size"], 2);
+  EXPECT_EQ(json["threads"], 1);
+  for (const char* absent :
+       {"stop_signal", "last_loss", "validation_loss", "tokens_per_second", "versions", "predicted"}) {
+    EXPECT_FALSE(json.contains(absent)) << absent;
+  }
+  EXPECT_FALSE(json["measured"].contains("peak_bytes"));
+
+  report.finished = true;
+  report.last_loss = 1.0 / 3.0;
+  report.validation_loss = 2.5;
+  report.measured_peak_bytes = {{"parameters", 7}};
+  report.versions = {{"libtorch", "2.11.0"}};
+  ASSERT_TRUE(WriteReport(Path("report.json"), report).ok());
+  json = Json::parse(ReadFile(Path("report.json")).value());
+  EXPECT_EQ(json["last_loss"].get<double>(), 1.0 / 3.0);
+  EXPECT_EQ(json["validation_loss"], 2.5);
+  EXPECT_EQ(json["measured"]["peak_bytes"]["parameters"], 7);
+  EXPECT_EQ(json["versions"]["libtorch"], "2.11.0");
+}
+
+TEST_F(ReportTest, OnlyAFinishedRunsReportSaysFinished) {
+  const std::string path = Path("report.json");
+  EXPECT_FALSE(ReportSaysFinished(path).value());
+  Report report;
+  ASSERT_TRUE(WriteReport(path, report).ok());
+  EXPECT_FALSE(ReportSaysFinished(path).value());
+  report.finished = true;
+  ASSERT_TRUE(WriteReport(path, report).ok());
+  EXPECT_TRUE(ReportSaysFinished(path).value());
+  for (const char* text : {"", "{\"finished\": tr", "{}", "[]", "{\"finished\": 1}"}) {
+    ASSERT_TRUE(WriteFileDurably(path, text).ok());
+    EXPECT_EQ(ReportSaysFinished(path).status().code(), absl::StatusCode::kDataLoss) << text;
+  }
+}
+
+TEST_F(ReportTest, AFullDiskKeepsTheOldReport) {
+  Report report;
+  report.steps = 1;
+  ASSERT_TRUE(WriteReport(Path("report.json"), report).ok());
+  report.steps = 2;
+  {
+    ScopedFileLimit full(20);
+    EXPECT_EQ(WriteReport(Path("report.json"), report).code(), absl::StatusCode::kResourceExhausted);
+  }
+  EXPECT_EQ(Json::parse(ReadFile(Path("report.json")).value())["steps"], 1);
+}
+
+}  // namespace
+}  // namespace stowage

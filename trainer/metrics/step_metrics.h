@@ -1,0 +1,32 @@
+// What is known of a step, or of an evaluation, once it is done. Plain data.
+#ifndef STOWAGE_TRAINER_METRICS_STEP_METRICS_H_
+#define STOWAGE_TRAINER_METRICS_STEP_METRICS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace stowage {
+
+struct StepMetrics {
+  int64_t step = 0;   // updates done, 1 after the first
+  double loss = 0.0;  // mean over the step's loss terms, of all ranks
+  double lr = 0.0;
+  double grad_norm = 0.0;  // before clipping, of the mean gradient
+  int64_t tokens = 0;      // loss terms of this step, all ranks
+  double seconds = 0.0;    // of this step
+  double tokens_per_second = 0.0;
+  std::map<std::string, int64_t> memory_peak_bytes;  // category -> most bytes held at once in this step
+  int64_t rss_peak_bytes = 0;                        // VmHWM of rank 0
+};
+
+struct EvalMetrics {
+  int64_t step = 0;
+  double validation_loss = 0.0;
+  int64_t tokens = 0;
+  double seconds = 0.0;
+};
+
+}  // namespace stowage
+
+#endif  // STOWAGE_TRAINER_METRICS_STEP_METRICS_H_
