@@ -1,14 +1,14 @@
 #include "base/file.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -198,7 +198,9 @@ absl::Status OutputFile::Sync() {
 absl::Status OutputFile::Close() {
   STOWAGE_CHECK(fd_ >= 0) << path_ << " is closed";
   // Network file systems report a full disk or quota as late as here. The descriptor is gone even then.
-  if (close(std::exchange(fd_, -1)) != 0) return FileError(path_, absl::StrCat("close after ", bytes_, " bytes"), errno);
+  if (close(std::exchange(fd_, -1)) != 0) {
+    return FileError(path_, absl::StrCat("close after ", bytes_, " bytes"), errno);
+  }
   return absl::OkStatus();
 }
 

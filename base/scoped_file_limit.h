@@ -3,10 +3,10 @@
 #ifndef STOWAGE_BASE_SCOPED_FILE_LIMIT_H_
 #define STOWAGE_BASE_SCOPED_FILE_LIMIT_H_
 
+#include <sys/resource.h>
+
 #include <csignal>
 #include <cstdint>
-
-#include <sys/resource.h>
 
 #include "base/check.h"
 
