@@ -85,8 +85,7 @@ absl::StatusOr<AgreementVerdict> Agree(Communicator& communicator, const Agreeme
 }
 
 absl::Status AgreeOnStatus(Communicator& communicator, const absl::Status& mine) {
-  const std::string wire =
-      mine.ok() ? std::string() : absl::StrCat(static_cast<int>(mine.code()), ":", mine.message());
+  const std::string wire = mine.ok() ? std::string() : absl::StrCat(static_cast<int>(mine.code()), ":", mine.message());
   STOWAGE_ASSIGN_OR_RETURN(const std::vector<std::string> all, communicator.ExchangeText(wire));
   if (all.size() == 1) return mine;
   for (size_t rank = 0; rank < all.size(); ++rank) {

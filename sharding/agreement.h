@@ -17,13 +17,13 @@
 namespace stowage {
 
 struct AgreementWords {
-  double loss_sum = 0.0;          // over this rank's tokens
-  int64_t tokens = 0;             // that count in the loss
-  double sum_of_squares = 0.0;    // of this rank's shards of the summed gradients, fp64
-  int64_t non_finite = 0;         // elements that are not finite in this rank's shards
-  int64_t stop_signal = 0;        // number of the signal this rank received, 0 if none
-  int64_t save_wanted = 0;        // 1 if this rank's clock says a timed checkpoint is due (rank 0's counts)
-  std::string trouble;            // why this rank could not do its part; empty if it could. Cut at 400 bytes
+  double loss_sum = 0.0;        // over this rank's tokens
+  int64_t tokens = 0;           // that count in the loss
+  double sum_of_squares = 0.0;  // of this rank's shards of the summed gradients, fp64
+  int64_t non_finite = 0;       // elements that are not finite in this rank's shards
+  int64_t stop_signal = 0;      // number of the signal this rank received, 0 if none
+  int64_t save_wanted = 0;      // 1 if this rank's clock says a timed checkpoint is due (rank 0's counts)
+  std::string trouble;          // why this rank could not do its part; empty if it could. Cut at 400 bytes
 };
 
 struct AgreementVerdict {
@@ -31,9 +31,9 @@ struct AgreementVerdict {
   int64_t tokens = 0;
   double sum_of_squares = 0.0;
   int64_t non_finite = 0;
-  int64_t stop_signal = 0;        // the highest that any rank received
-  bool save_wanted = false;       // rank 0's word
-  int trouble_rank = -1;          // the lowest rank in trouble, -1 if none
+  int64_t stop_signal = 0;   // the highest that any rank received
+  bool save_wanted = false;  // rank 0's word
+  int trouble_rank = -1;     // the lowest rank in trouble, -1 if none
   std::string trouble;
 };
 

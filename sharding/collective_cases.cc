@@ -146,8 +146,8 @@ void AddCases(absl::string_view type, int64_t numel, std::vector<CollectiveCase>
     cases.push_back({absl::StrCat("AllGather", place, suffix),
                      [=](Communicator& communicator) { return AllGather<T>(communicator, numel, in_place); }});
   }
-  cases.push_back(
-      {absl::StrCat("AllReduce", suffix), [=](Communicator& communicator) { return AllReduce<T>(communicator, numel); }});
+  cases.push_back({absl::StrCat("AllReduce", suffix),
+                   [=](Communicator& communicator) { return AllReduce<T>(communicator, numel); }});
 }
 
 absl::Status BroadcastFromEveryRank(Communicator& communicator, int64_t numel) {

@@ -40,9 +40,9 @@ CoreChoice ChooseCores(const CoreFacts& facts, int requested) {
   choice.cores = OwnCores(facts);
   if (!facts.binding_is_users && choice.threads > static_cast<int>(choice.cores.size())) choice.cores = facts.allowed;
 
-  std::string why = absl::StrCat(requested > 0 ? "asked for" : "auto", ": ",
-                                 Count(static_cast<int>(facts.allowed.size()), "core"), ", ",
-                                 Count(facts.local_size, "rank"), " on this host");
+  std::string why =
+      absl::StrCat(requested > 0 ? "asked for" : "auto", ": ", Count(static_cast<int>(facts.allowed.size()), "core"),
+                   ", ", Count(facts.local_size, "rank"), " on this host");
   if (facts.binding_is_users) absl::StrAppend(&why, ", binding kept as the launcher was told");
   if (facts.quota_cores > 0.0 && facts.quota_cores < static_cast<double>(facts.allowed.size())) {
     absl::StrAppend(&why, ", cgroup quota of ", facts.quota_cores, " cores");
@@ -52,8 +52,7 @@ CoreChoice ChooseCores(const CoreFacts& facts, int requested) {
   } else if (choice.threads > static_cast<int>(choice.cores.size())) {
     absl::StrAppend(&why, ", more threads than cores");
   }
-  choice.description =
-      absl::StrCat("threads ", choice.threads, " (", why, "), cores ", FormatCpuSet(choice.cores));
+  choice.description = absl::StrCat("threads ", choice.threads, " (", why, "), cores ", FormatCpuSet(choice.cores));
   return choice;
 }
 

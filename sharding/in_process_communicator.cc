@@ -88,8 +88,8 @@ absl::Status InProcessCommunicator::CheckAllAskTheSame() const {
   for (int peer = 1; peer < world_size(); ++peer) {
     const std::string other = group_->posted(peer).request.ToString();
     if (other == first) continue;
-    return absl::InvalidArgumentError(absl::StrCat("ranks disagree on what to do: rank 0 calls ", first, ", rank ",
-                                                   peer, " calls ", other));
+    return absl::InvalidArgumentError(
+        absl::StrCat("ranks disagree on what to do: rank 0 calls ", first, ", rank ", peer, " calls ", other));
   }
   return absl::OkStatus();
 }

@@ -69,8 +69,8 @@ absl::StatusOr<CoreFacts> FindCoreFacts(const Placement& placement) {
   }
   STOWAGE_ASSIGN_OR_RETURN(facts.allowed, CoresOfAllRanks());
   // Other launchers than Open MPI 4's mpirun (srun) bind only where they, or the site, were told to.
-  facts.binding_is_users = StartedByOpenMpi4(ProcessEnvironment) ? UserChoseBinding(ProcessEnvironment)
-                                                                 : facts.bound != facts.allowed;
+  facts.binding_is_users =
+      StartedByOpenMpi4(ProcessEnvironment) ? UserChoseBinding(ProcessEnvironment) : facts.bound != facts.allowed;
   return facts;
 }
 

@@ -4,6 +4,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 namespace stowage {
 namespace {
@@ -17,6 +18,9 @@ constexpr int kEnoughGraceSeconds = 30;
 }  // namespace
 
 bool StartedByLauncher(const Environment& environment) {
+  // MPI_Init of a process without launcher sets PMIX_RANK and more by itself; under mpirun this says "^singleton".
+  const char* kind = environment("OMPI_MCA_ess");
+  if (kind != nullptr && absl::string_view(kind) == "singleton") return false;
   // Open MPI, PMIx (srun --mpi=pmix, prterun), PMI-1/2 (srun --mpi=pmi2, MPICH's mpiexec).
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"}) {
     if (environment(name) != nullptr) return true;
@@ -38,7 +42,10 @@ std::optional<int> LauncherWorldSize(const Environment& environment) {
   return std::nullopt;
 }
 
-bool StartedByOpenMpi4(const Environment& environment) { return environment("OMPI_MCA_orte_launch") != nullptr; }
+bool StartedByOpenMpi4(const Environment& environment) {
+  // MPI_Init alone sets the first too, but not the second.
+  return environment("OMPI_MCA_orte_launch") != nullptr && environment("OMPI_COMM_WORLD_SIZE") != nullptr;
+}
 
 bool UserChoseBinding(const Environment& environment) {
   for (const char* name :

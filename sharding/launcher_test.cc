@@ -27,6 +27,13 @@ TEST(LauncherTest, MpirunAndSrunAreSeenAlsoWithOneRank) {
   EXPECT_TRUE(StartedByLauncher(Of({{"PMI_RANK", "0"}})));
 }
 
+// After MPI_Init of a process alone: Open MPI 4.1 leaves these behind.
+TEST(LauncherTest, WhatMpiSetsByItselfIsNoLauncher) {
+  const Environment alone = Of({{"OMPI_MCA_ess", "singleton"}, {"OMPI_MCA_orte_launch", "1"}, {"PMIX_RANK", "0"}});
+  EXPECT_FALSE(StartedByLauncher(alone));
+  EXPECT_EQ(GraceWarningFor(alone), "");
+}
+
 TEST(LauncherTest, SrunWithoutPmiIsALauncherWhoseSizeMpiWillNotFind) {
   const Environment srun = Of({{"SLURM_PROCID", "1"}, {"SLURM_STEP_NUM_TASKS", "4"}});
   EXPECT_TRUE(StartedByLauncher(srun));
@@ -34,8 +41,8 @@ TEST(LauncherTest, SrunWithoutPmiIsALauncherWhoseSizeMpiWillNotFind) {
 }
 
 TEST(LauncherTest, MpirunsSizeGoesBeforeThatOfTheStepItRunsIn) {
-  EXPECT_EQ(LauncherWorldSize(Of({{"SLURM_PROCID", "0"}, {"SLURM_STEP_NUM_TASKS", "2"}, {"OMPI_COMM_WORLD_SIZE", "8"}})),
-            8);
+  EXPECT_EQ(
+      LauncherWorldSize(Of({{"SLURM_PROCID", "0"}, {"SLURM_STEP_NUM_TASKS", "2"}, {"OMPI_COMM_WORLD_SIZE", "8"}})), 8);
   EXPECT_EQ(LauncherWorldSize(Of({{"PMIX_RANK", "0"}})), std::nullopt);
 }
 
@@ -48,14 +55,14 @@ TEST(LauncherTest, DefaultBindingIsNotTheUsers) {
 }
 
 TEST(LauncherTest, GraceIsWarnedOfOnlyUnderOpenMpi4AndOnlyIfShort) {
-  const auto warning = [](Variables variables) { return GraceWarningFor(Of(variables)); };
-  EXPECT_EQ(warning({}), "");
-  EXPECT_EQ(warning({{"PMIX_RANK", "0"}}), "");
-  EXPECT_NE(warning({{"OMPI_MCA_orte_launch", "1"}}).find("kills this job 1 s after a SIGTERM"), std::string::npos);
-  EXPECT_NE(warning({{"OMPI_MCA_orte_launch", "1"}, {"OMPI_MCA_odls_base_sigkill_timeout", "5"}})
-                .find("--mca odls_base_sigkill_timeout 120"),
-            std::string::npos);
-  EXPECT_EQ(warning({{"OMPI_MCA_orte_launch", "1"}, {"OMPI_MCA_odls_base_sigkill_timeout", "120"}}), "");
+  EXPECT_EQ(GraceWarningFor(Of({})), "");
+  EXPECT_EQ(GraceWarningFor(Of({{"PMIX_RANK", "0"}})), "");
+  Variables mpirun = {{"OMPI_MCA_ess", "^singleton"}, {"OMPI_MCA_orte_launch", "1"}, {"OMPI_COMM_WORLD_SIZE", "2"}};
+  EXPECT_NE(GraceWarningFor(Of(mpirun)).find("kills this job 1 s after a SIGTERM"), std::string::npos);
+  mpirun["OMPI_MCA_odls_base_sigkill_timeout"] = "5";
+  EXPECT_NE(GraceWarningFor(Of(mpirun)).find("--mca odls_base_sigkill_timeout 120"), std::string::npos);
+  mpirun["OMPI_MCA_odls_base_sigkill_timeout"] = "120";
+  EXPECT_EQ(GraceWarningFor(Of(mpirun)), "");
 }
 
 }  // namespace

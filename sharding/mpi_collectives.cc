@@ -141,8 +141,7 @@ absl::Status MpiCollectives::Broadcast(const CollectiveRequest& request) {
   for (int64_t low = 0; low < request.numel; low += piece_bytes_) {
     const int64_t bytes = PieceOf(request.numel, low, piece_bytes_);
     std::vector<MPI_Request> requests(1);
-    const int result =
-        MPI_Ibcast(data + low, static_cast<int>(bytes), MPI_BYTE, request.root, comm_, requests.data());
+    const int result = MPI_Ibcast(data + low, static_cast<int>(bytes), MPI_BYTE, request.root, comm_, requests.data());
     STOWAGE_RETURN_IF_ERROR(MpiStatus(result, "MPI_Ibcast", rank_, request.ToString()));
     STOWAGE_RETURN_IF_ERROR(waiter_.WaitAll(requests, rank_, request.ToString()));
   }
@@ -153,8 +152,7 @@ absl::Status MpiCollectives::Broadcast(const CollectiveRequest& request) {
 
 absl::Status MpiCollectives::Barrier(const CollectiveRequest& request) {
   std::vector<MPI_Request> requests(1);
-  STOWAGE_RETURN_IF_ERROR(
-      MpiStatus(MPI_Ibarrier(comm_, requests.data()), "MPI_Ibarrier", rank_, request.ToString()));
+  STOWAGE_RETURN_IF_ERROR(MpiStatus(MPI_Ibarrier(comm_, requests.data()), "MPI_Ibarrier", rank_, request.ToString()));
   return waiter_.WaitAll(requests, rank_, request.ToString());
 }
 
@@ -166,8 +164,8 @@ absl::StatusOr<std::vector<std::string>> MpiCollectives::ExchangeText(absl::stri
   if (record.bytes > 0) std::memcpy(record.text, mine.data(), std::min(record.bytes, kShortTextBytes));
   std::vector<TextRecord> records(world_size_);
   std::vector<MPI_Request> requests(1);
-  const int result = MPI_Iallgather(&record, sizeof(record), MPI_BYTE, records.data(), sizeof(record), MPI_BYTE,
-                                    comm_, requests.data());
+  const int result = MPI_Iallgather(&record, sizeof(record), MPI_BYTE, records.data(), sizeof(record), MPI_BYTE, comm_,
+                                    requests.data());
   STOWAGE_RETURN_IF_ERROR(MpiStatus(result, "MPI_Iallgather", rank_, request.ToString()));
   STOWAGE_RETURN_IF_ERROR(waiter_.WaitAll(requests, rank_, request.ToString()));
 

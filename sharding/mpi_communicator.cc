@@ -130,7 +130,8 @@ std::string MpiLibraryVersion() {
   char text[MPI_MAX_LIBRARY_VERSION_STRING] = "";
   int length = 0;
   if (MPI_Get_library_version(text, &length) != MPI_SUCCESS) return "MPI (version unknown)";
-  const std::string version(text, length);
+  // Up to the first zero byte: Open MPI counts that one too.
+  const std::string version(text);
   return version.substr(0, version.find('\n'));
 }
 

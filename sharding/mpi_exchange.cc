@@ -60,10 +60,10 @@ absl::Status MpiExchange::Finish() {
 
 absl::Status MpiExchange::CheckReceived(const MPI_Status& status, const Expected& expected) const {
   if (status.MPI_TAG != tag_) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "ranks disagree on what to do: rank ", rank_, " calls ", during_, ", rank ", expected.from, " calls ",
-        CollectiveName(static_cast<CollectiveKind>(status.MPI_TAG % kKinds)), " (call ", tag_ / kKinds, " here, ",
-        status.MPI_TAG / kKinds, " there, modulo ", kSequences, ")"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("ranks disagree on what to do: rank ", rank_, " calls ", during_, ", rank ", expected.from,
+                     " calls ", CollectiveName(static_cast<CollectiveKind>(status.MPI_TAG % kKinds)), " (call ",
+                     tag_ / kKinds, " here, ", status.MPI_TAG / kKinds, " there, modulo ", kSequences, ")"));
   }
   int bytes = 0;
   STOWAGE_RETURN_IF_ERROR(MpiStatus(MPI_Get_count(&status, MPI_BYTE, &bytes), "MPI_Get_count", rank_, during_));

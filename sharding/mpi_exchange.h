@@ -44,7 +44,7 @@ class MpiExchange {
   const int rank_;
   const int tag_;
   const std::string during_;
-  std::vector<Expected> expected_;      // of the receives, in the order of receives_
+  std::vector<Expected> expected_;  // of the receives, in the order of receives_
   std::vector<MPI_Request> receives_;
   std::vector<MPI_Request> sends_;
 };
