@@ -106,9 +106,9 @@ done <"$repository/tools/shell/needs.sh"
 setup STOWAGE_NO_INSTALL=1 MPI_HOME="$site/mpi" STOWAGE_LIBTORCH="$site/torch" CUDA_HOME=/opt/cuda -- --quiet
 expect_status 0
 [[ -z $output ]] || fail "said: $output"
-expect_file_line "$repository/.bazelrc.local" "build --repo_env=STOWAGE_LIBTORCH=$site/torch"
-expect_file_line "$repository/.bazelrc.local" "build --repo_env=MPI_HOME=$site/mpi"
-expect_file_line "$repository/.bazelrc.local" "build --repo_env=CUDA_HOME=/opt/cuda"
+expect_file_line "$repository/.bazelrc.local" "common --repo_env=STOWAGE_LIBTORCH=$site/torch"
+expect_file_line "$repository/.bazelrc.local" "common --repo_env=MPI_HOME=$site/mpi"
+expect_file_line "$repository/.bazelrc.local" "common --repo_env=CUDA_HOME=/opt/cuda"
 
 start "a LibTorch folder without its stamp (an interrupted set-up) is not taken for done"
 mkdir -p "$TEST_TMPDIR/cache/stowage/libtorch-2.11.0/torch"
