@@ -66,7 +66,7 @@ std::vector<uint16_t> ToBFloat16(std::vector<float> values) {
   std::vector<uint16_t> out(values.size());
   const at::Tensor tensor =
       at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kFloat).to(at::kBFloat16);
-  std::memcpy(out.data(), tensor.data_ptr(), out.size() * sizeof(uint16_t));
+  if (!out.empty()) std::memcpy(out.data(), tensor.data_ptr(), out.size() * sizeof(uint16_t));
   return out;
 }
 
