@@ -37,7 +37,9 @@ def run(command, log):
 def run_stowage(arguments, threads, folder):
     """Seconds per step, losses, peak RSS, and the resolved config."""
     run_folder = os.path.join(folder, "run")
-    sets = [f"train.steps={arguments.steps}", f"run.threads={threads}", *arguments.set]
+    # A short run of the same steps: the schedule must fit into it, and the evaluation at its end is not measured.
+    sets = [f"train.steps={arguments.steps}", f"run.threads={threads}", "optimizer.schedule.warmup_steps=1",
+            "train.eval_sequences=16", *arguments.set]
     command = [os.path.join(ROOT, "stowage"), "train", config_path(arguments.config), "--run-dir", run_folder]
     for value in sets:
         command += ["--set", value]
