@@ -75,8 +75,6 @@ const BadConfig kBadConfigs[] = {
     {"data: {source: kjv,\n  train: [a.txt]}\ntrain: {steps: 5}\n", "2:10", "(data.source is at bad.yaml:1:16)"},
     {"data: {source: kjv, format: jsonl}\ntrain: {steps: 5}\n", "1:29", "data.format jsonl is about files"},
     {"data: {source: kjv, validation: v.txt}\ntrain: {steps: 5}\n", "1:33", "brings its own validation part"},
-    {"optimizer: {schedule: {warmup_steps: 6}}\n", "1:38",
-     "optimizer.schedule.warmup_steps 6 is more than train.steps 5"},
     {"optimizer: {lr: 1e-4, schedule: {final_lr: 1e-3}}\n", "1:44",
      "optimizer.schedule.final_lr 0.001 is above optimizer.lr"},
     {"memory: {offload: {optimizer: disk}}\n", "1:31", "disk is given without memory.disk.path"},

@@ -89,11 +89,7 @@ class Checker {
   void CheckOptimizer() {
     const OptimizerConfig& optimizer = config_.optimizer;
     const ScheduleConfig& schedule = optimizer.schedule;
-    if (config_.train.steps.has_value() && schedule.warmup_steps > *config_.train.steps) {
-      Conflict("optimizer.schedule.warmup_steps", "train.steps",
-               absl::StrCat("optimizer.schedule.warmup_steps ", schedule.warmup_steps, " is more than train.steps ",
-                            *config_.train.steps));
-    }
+    // A warm-up longer than the run is no contradiction: `--set train.steps=5` is how people try a config out.
     if (schedule.kind != "constant" && schedule.final_lr > optimizer.lr) {
       Conflict(
           "optimizer.schedule.final_lr", "optimizer.lr",

@@ -3,6 +3,7 @@
 // Tolerance: 1e-5 of the largest element. Both sides sum the same few hundred fp32 products in other orders, which
 // differ by some 1e-6; a wrong term is off by far more.
 #include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 

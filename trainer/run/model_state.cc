@@ -43,9 +43,15 @@ std::vector<Wanted> WantedTensors(const Optimizer* optimizer, ModelState* state)
   return wanted;
 }
 
-absl::Status Read(const CheckpointReader& reader, const std::vector<Wanted>& wanted) {
+absl::Status Read(const CheckpointReader& reader, const std::vector<Wanted>& wanted, bool with_optimizer) {
   std::map<std::string, CheckpointReader::Tensor> expected;
   for (const Wanted& w : wanted) expected[w.name] = {DType::kFloat32, w.shape, w.numel};
+  // Whoever wants the parameters only does not care what else there is.
+  if (!with_optimizer) {
+    for (const auto& [name, tensor] : reader.tensors()) {
+      if (absl::StartsWith(name, "optimizer.")) expected[name] = tensor;
+    }
+  }
   STOWAGE_RETURN_IF_ERROR(CheckSameTensors(reader, expected));
   for (const Wanted& w : wanted) STOWAGE_RETURN_IF_ERROR(reader.Read(w.name, 0, w.numel, w.to));
   return absl::OkStatus();
@@ -100,7 +106,9 @@ absl::Status RestoreState(const CheckpointReader* reader, const Optimizer* optim
     if (optimizer == nullptr) return;
     for (const auto& group : state->groups) group->EnsureOptimizerState(*optimizer);
   });
-  if (status.ok() && communicator.rank() == 0) status = Read(*reader, WantedTensors(optimizer, state));
+  if (status.ok() && communicator.rank() == 0) {
+    status = Read(*reader, WantedTensors(optimizer, state), optimizer != nullptr);
+  }
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, status));
   return BroadcastState(optimizer, communicator, state);
 }

@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 
+#include <csignal>
 #include <fstream>
 
 #include <ATen/Parallel.h>
@@ -25,6 +26,8 @@ void SetUpProcess(int threads) {
     // the kernel zeroes every page anew: with these thresholds they stay in the heap and are reused as they are.
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    // A write past `ulimit -f` shall be an error that is said, not the end of the process.
+    std::signal(SIGXFSZ, SIG_IGN);
     const absl::Status installed = InstallCountingAllocator(&ProcessLedger());
     STOWAGE_CHECK(installed.ok()) << installed.ToString();
     return true;

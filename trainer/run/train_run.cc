@@ -141,9 +141,11 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
 
   const auto save = [&](int64_t step) -> absl::Status {
     for (const auto& group : state.groups) group->EnsureOptimizerState(*optimizer);
+    std::vector<std::string> said;
     absl::StatusOr<std::string> saved =
         SaveCheckpoint(communicator, checkpoints, info(step), PiecesToSave(*optimizer, rank, world_size, state),
-                       config.checkpoint.keep);
+                       config.checkpoint.keep, &said);
+    for (const std::string& line : said) reporter->Say(line);
     if (saved.ok()) reporter->Log(absl::StrCat("saved ", *saved));
     return saved.status();
   };
@@ -167,7 +169,7 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
     report.finished = !outcome.stopped;
     report.steps = result->steps_done;
     report.last_loss = result->last_loss;
-    report.validation_loss = result->validation_loss;
+    if (data.validation != nullptr && !outcome.stopped) report.validation_loss = result->validation_loss;
     report.tokens = result->tokens;
     report.seconds = result->step_seconds;
     report.measured_peak_bytes = result->memory_peak_bytes;
