@@ -1,0 +1,49 @@
+"""Every experiment in configs/ checks, and runs to its end at a small size, alone and on two ranks."""
+
+import glob
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "launch"))
+import runs  # noqa: E402
+
+# What makes any experiment small, whatever it is for; its other keys stay as they are.
+SMALL = ["train.steps=3", "train.global_batch=4", "train.micro_batch=2", "model.layers=2", "model.width=48",
+         "model.heads=6", "model.context=32", "train.eval_sequences=8", "optimizer.schedule.warmup_steps=1"]
+
+
+class ConfigsTest(runs.RunTest):
+    def setUp(self):
+        super().setUp()
+        # Texts prepared once serve every test here, as they serve every run of a person.
+        self.env["XDG_CACHE_HOME"] = os.path.join(os.environ.get("TEST_TMPDIR", "/tmp"), "configs-test-cache")
+
+    def test_there_are_experiments(self):
+        self.assertGreaterEqual(len(glob.glob("configs/*.yaml")), 3)
+
+
+def add(path):
+    name = os.path.splitext(os.path.basename(path))[0]
+
+    def check(self):
+        done = self.run_command([runs.BINARY, "config", path])
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def run(ranks):
+        def test(self):
+            self.train("run", SMALL, ranks=ranks, config=path)
+            self.assertTrue(self.report("run")["finished"])
+            self.assertEqual(len(self.steps("run")), 3)
+        return test
+
+    setattr(ConfigsTest, f"test_{name}_checks", check)
+    setattr(ConfigsTest, f"test_{name}_runs_alone", run(0))
+    setattr(ConfigsTest, f"test_{name}_runs_on_two_ranks", run(2))
+
+
+for path in sorted(glob.glob("configs/*.yaml")):
+    add(path)
+
+if __name__ == "__main__":
+    unittest.main()
