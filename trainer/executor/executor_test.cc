@@ -169,6 +169,15 @@ TEST(ExecutorTest, ASmallerLastMicroBatchCountsByItsTokens) {
   ExpectLossesWithin(RunSolo(whole), RunSolo(cut), 1e-6);
 }
 
+TEST(ExecutorTest, TrainsWithAFreeHeadAndWithoutBiases) {
+  Experiment experiment;
+  experiment.model.tie = experiment.model.bias = false;
+  experiment.steps = 30;
+  const Outcome outcome = RunSolo(experiment);
+  ASSERT_TRUE(outcome.status.ok()) << outcome.status.ToString();
+  EXPECT_LT(outcome.losses.back(), 0.95 * outcome.losses.front());
+}
+
 TEST(ExecutorTest, ReleasedAndKeptGradientBuffersGiveTheSameBits) {
   Experiment release, keep;
   keep.release_gradients = false;

@@ -53,6 +53,15 @@ TEST(LinearTest, MatchesAtenAndAddsUpOverCalls) {
   ExpectClose(bias.buffer, db * 2);
 }
 
+TEST(LinearTest, WorksWithoutABias) {
+  Twin weight(at::randn({24, 16})), x(at::randn({5, 16}));
+  const at::Tensor dy = at::randn({5, 24});
+  const at::Tensor y = Linear(x.ours, weight.parameter(), nullptr), y_ref = at::linear(x.theirs, weight.theirs);
+  ExpectClose(y, y_ref);
+  ExpectClose(GradOf(y, x.ours, dy), GradOf(y_ref, x.theirs, dy));
+  ExpectClose(weight.buffer, GradOf(y_ref, weight.theirs, dy));
+}
+
 TEST(EmbeddingTest, MatchesAtenWithRepeatedTokens) {
   Twin token(at::randn({11, 40})), position(at::randn({9, 40}));
   const at::Tensor tokens = at::randint(0, 5, {3, 7}, at::kLong);

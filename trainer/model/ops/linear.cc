@@ -18,12 +18,12 @@ using torch::autograd::variable_list;
 at::Tensor Rows(const at::Tensor& t) { return t.dim() == 2 ? t : t.reshape({-1, t.size(-1)}); }
 
 struct LinearFunction : torch::autograd::Function<LinearFunction> {
-  static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& weight, const Variable& bias,
-                          int64_t weight_slot, int64_t bias_slot) {
+  static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& weight,
+                          const std::optional<at::Tensor>& bias, int64_t weight_slot, int64_t bias_slot) {
     ctx->save_for_backward({x, weight});
     ctx->saved_data["weight_slot"] = weight_slot;
     ctx->saved_data["bias_slot"] = bias_slot;
-    return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+    return at::linear(x, weight, bias);
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -48,7 +48,8 @@ struct LinearFunction : torch::autograd::Function<LinearFunction> {
 }  // namespace
 
 at::Tensor Linear(const at::Tensor& x, const Parameter& weight, const Parameter* bias) {
-  return LinearFunction::apply(x, weight.value, bias ? bias->value : at::Tensor(), SlotNumber(weight.gradient),
+  return LinearFunction::apply(x, weight.value, bias ? std::optional<at::Tensor>(bias->value) : std::nullopt,
+                               SlotNumber(weight.gradient),
                                SlotNumber(bias ? bias->gradient : nullptr));
 }
 
