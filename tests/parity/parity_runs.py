@@ -25,6 +25,10 @@ def say(line):
 
 
 class ParityRun(runs.RunTest):
+    def run_command(self, line, timeout=120, **kwargs):
+        # A byte model that has learned little ends its run with a sample that is no UTF-8.
+        return super().run_command(line, timeout, errors="replace", **kwargs)
+
     def shard(self, name):
         for folder, _, files in os.walk(self.path("cache")):
             if name in files:

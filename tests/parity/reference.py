@@ -2,13 +2,13 @@
 
     python reference.py --checkpoint RUN/checkpoints/step-00000001 --train train.stow --steps 100 --threads 2 --out a.json
 
-It runs no code of Stowage's program. It reads a checkpoint's files (manifest.json, safetensors) and a token shard byte by
-byte, computes the order of samples from docs/data.md, and trains with what PyTorch's users would take: autograd,
+It runs no code of Stowage's program. It reads a checkpoint's files (manifest.json, safetensors) and a token shard byte
+by byte, computes the order of samples from docs/data.md, and trains with what PyTorch's users would take: autograd,
 scaled_dot_product_attention, cross_entropy, torch.optim.AdamW(fused=True). What differs from Stowage's run is then
 Stowage's doing. Run it with two thread counts to learn how far PyTorch is from itself.
 
 One thing is not as PyTorch's users have it: the norm by which gradients are clipped is summed in fp64, as Stowage's is.
-clip_grad_norm_ sums in fp32 and is off by 1e-6 for 3 million parameters, by the same at every thread count. So PyTorch's
+clip_grad_norm_ sums in fp32 and is off by 1e-6 for 3 million parameters, by the same at every thread count. PyTorch's
 distance from itself does not show it, while it moves the losses five to ten times as far. --fp32-norm takes it all the
 same.
 
@@ -27,7 +27,7 @@ import struct
 import sys
 import time
 
-# --- The order of samples (docs/data.md) -------------------------------------------------------------------------------
+# --- The order of samples (docs/data.md) ------------------------------------------------------------------------------
 
 WORD = (1 << 64) - 1
 
@@ -86,7 +86,7 @@ def global_batch(seed, tokens, context, batch, step, flush_epochs=False):
     return starts
 
 
-# --- Stowage's files ---------------------------------------------------------------------------------------------------
+# --- Stowage's files --------------------------------------------------------------------------------------------------
 
 
 def read_shard(path):
@@ -104,8 +104,8 @@ def read_shard(path):
 
 
 def read_weights(checkpoint):
-    """The model's parameters of a Stowage checkpoint, by name, as fp32 torch tensors: put together from the byte ranges
-    that its manifest lists, whatever number of ranks wrote it."""
+    """The model's parameters of a Stowage checkpoint, by name, as fp32 torch tensors: put together from the byte
+    ranges that its manifest lists, whatever number of ranks wrote it."""
     import numpy as np
     import torch
     with open(os.path.join(checkpoint, "manifest.json"), encoding="utf-8") as f:
@@ -139,7 +139,7 @@ def read_config(path, sets=()):
     return config
 
 
-# --- Model and schedule ------------------------------------------------------------------------------------------------
+# --- Model and schedule -----------------------------------------------------------------------------------------------
 
 
 def make_model(model_config, weights):
@@ -179,7 +179,7 @@ def learning_rate(optimizer_config, total_steps, step):
     return final + share * (lr - final)
 
 
-# --- The run -----------------------------------------------------------------------------------------------------------
+# --- The run ----------------------------------------------------------------------------------------------------------
 
 
 def windows(tokens, starts, context):
@@ -191,8 +191,8 @@ def windows(tokens, starts, context):
 
 
 def train(config, model, tokens, steps, micro_batch, on_step=None, fp32_norm=False):
-    """Returns one dict a step. A global batch is cut into micro-batches of `micro_batch` sequences whose
-    gradients are added up, as Stowage does."""
+    """Returns one dict a step. A global batch is cut into micro-batches of `micro_batch` sequences
+    whose gradients are added up, as Stowage does."""
     import torch
     context, seed = int(config["model"]["context"]), int(config["run"]["seed"])
     train_config, optimizer_config = config["train"], config["optimizer"]

@@ -10,8 +10,8 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import reference  # noqa: E402
 
-MODEL = {"kind": "gpt2", "layers": 2, "width": 16, "heads": 2, "context": 8, "ffn": 64, "vocabulary": 32, "dropout": 0.0,
-         "bias": True, "tie": True}
+MODEL = {"kind": "gpt2", "layers": 2, "width": 16, "heads": 2, "context": 8, "ffn": 64, "vocabulary": 32,
+         "dropout": 0.0, "bias": True, "tie": True}
 CONFIG = {
     "run": {"seed": 3},
     "model": MODEL,
@@ -98,7 +98,8 @@ class FilesTest(unittest.TestCase):
         for name, floats in (("a.bin", [0, 0, 1, 2, 3]), ("b.bin", [4, 5, 6])):
             with open(self.path(name), "wb") as f:
                 f.write(struct.pack(f"<{len(floats)}f", *floats))
-        ranges = [{"file": "a.bin", "offset": 8, "first": 0, "numel": 3}, {"file": "b.bin", "offset": 0, "first": 3, "numel": 3}]
+        ranges = [{"file": "a.bin", "offset": 8, "first": 0, "numel": 3},
+                  {"file": "b.bin", "offset": 0, "first": 3, "numel": 3}]
         tensor = {"dtype": "F32", "shape": [2, 3], "ranges": ranges}
         with open(self.path("manifest.json"), "w", encoding="utf-8") as f:
             json.dump({"tensors": {"head.weight": tensor, "optimizer.exp_avg.head.weight": tensor}}, f)
