@@ -1,6 +1,6 @@
 """PyTorch as the judge: the same GPT, weights, batches and schedule as a Stowage run, in eager PyTorch.
 
-    python reference.py --checkpoint RUN/checkpoints/step-00000001 --train train.stow --steps 100 --threads 2 --out a.json
+    python reference.py --checkpoint RUN/checkpoints/step-00000001 --train train.stow --threads 2 --out a.json
 
 It runs no code of Stowage's program. It reads a checkpoint's files (manifest.json, safetensors) and a token shard byte
 by byte, computes the order of samples from docs/data.md, and trains with what PyTorch's users would take: autograd,
