@@ -43,20 +43,26 @@ double RowLoss(float* row, int64_t target, int64_t classes, bool with_gradient) 
 
   const auto shift = hn::Set(d, max);
   auto sum = hn::Zero(d);
+  // Highway's Exp turns NaN into a number, so NaN (and inf - inf) is watched for beside it.
+  auto nan = hn::IsNaN(sum);
   for (int64_t i = 0; i < whole; i += lanes) {
-    const auto e = hn::Exp(d, hn::Sub(hn::LoadU(d, row + i), shift));
+    const auto z = hn::Sub(hn::LoadU(d, row + i), shift);
+    nan = hn::Or(nan, hn::IsNaN(z));
+    const auto e = hn::Exp(d, z);
     if (with_gradient) hn::StoreU(e, d, row + i);
     sum = hn::Add(sum, e);
   }
   if (rest) {
     // exp(-inf) of the padding is 0 and adds nothing.
-    auto e = hn::Exp(d, hn::Sub(load_tail(), shift));
+    const auto z = hn::Sub(load_tail(), shift);
+    nan = hn::Or(nan, hn::IsNaN(z));
+    auto e = hn::Exp(d, z);
     e = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(rest)), e, hn::Zero(d));
     hn::Store(e, d, tail);
     if (with_gradient) std::memcpy(row + whole, tail, rest * sizeof(float));
     sum = hn::Add(sum, e);
   }
-  const float total = hn::GetLane(hn::SumOfLanes(d, sum));
+  const float total = hn::AllFalse(d, nan) ? hn::GetLane(hn::SumOfLanes(d, sum)) : std::nanf("");
 
   if (with_gradient) {
     const float inverse = 1.0f / total;
