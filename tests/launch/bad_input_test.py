@@ -150,6 +150,17 @@ class BadCheckpointTest(runs.RunTest):
         self.assertIn("999", done.stdout + done.stderr)
 
 
+class DivergenceTest(runs.RunTest):
+    def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(self):
+        for ranks in (0, 2):
+            run = f"run-{ranks}"
+            done = self.train(run, ["optimizer.lr=1e30", "optimizer.schedule.kind=constant",
+                                    "optimizer.schedule.final_lr=0", "optimizer.grad_clip=0", "checkpoint.every=1"],
+                              ranks=ranks, expect=runs.EXIT_FAILURE)
+            self.assert_one_clear_line(done, "not finite", "step ", "optimizer.lr")
+            self.assertGreaterEqual(len(self.checkpoints(run)), 1)
+
+
 class RunFolderTest(runs.RunTest):
     def test_in_use(self):
         process = self.start("run", ["train.steps=100000"])
