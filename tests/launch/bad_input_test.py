@@ -154,7 +154,7 @@ class DivergenceTest(runs.RunTest):
     def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(self):
         for ranks in (0, 2):
             run = f"run-{ranks}"
-            done = self.train(run, ["optimizer.lr=1e30", "optimizer.schedule.kind=constant",
+            done = self.train(run, ["optimizer.lr=1000", "optimizer.schedule.kind=constant",
                                     "optimizer.schedule.final_lr=0", "optimizer.grad_clip=0", "checkpoint.every=1"],
                               ranks=ranks, expect=runs.EXIT_FAILURE)
             self.assert_one_clear_line(done, "not finite", "step ", "optimizer.lr")
@@ -194,11 +194,10 @@ class FullDiskTest(runs.RunTest):
         process = self.start("disk/run", ["train.steps=40", "checkpoint.every=10"])
         self.wait_for_step("disk/run", 11, process)
         whole = self.checkpoints("disk/run")
-        with open(disk + "/filler", "wb") as f:
+        with open(disk + "/filler", "wb", buffering=0) as f:
             try:
                 while True:
                     f.write(b"x" * 4096)
-                    f.flush()
             except OSError:
                 pass
         out, err = process.communicate(timeout=60)

@@ -57,6 +57,8 @@ absl::StatusOr<std::unique_ptr<TokenFile>> TokenFile::Open(const std::string& pa
 
   const bool shard = format == DataFormat::kStowage;
   if (shard && file_bytes <= checked_bytes) STOWAGE_RETURN_IF_ERROR(file->Verify());
+  // llm.c's header names a tokenizer's generation, not a vocabulary: what the caller says is better.
+  if (!shard && vocabulary > 0) file->vocabulary_ = vocabulary;
   file->bound_ = file->vocabulary_;
   if (vocabulary > 0 && (file->bound_ == 0 || file->bound_ > vocabulary)) file->bound_ = vocabulary;
   if (file_bytes <= checked_bytes) {

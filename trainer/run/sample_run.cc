@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
 #include "base/status_macros.h"
+#include "base/utf8.h"
 #include "sharding/solo_communicator.h"
 #include "trainer/data/tokenizer.h"
 #include "trainer/run/predict.h"
@@ -59,7 +60,8 @@ absl::StatusOr<std::string> Sample(const std::string& run_dir_or_checkpoint, con
     tokens.push_back(Draw(logits.const_data_ptr<float>() + (length - 1) * classes, vocabulary, options, uniform));
     if (tokens.back() == tokenizer->end_of_document()) break;
   }
-  return tokenizer->Decode(tokens);
+  // A byte model may stop in the middle of a character, or write one that there is not.
+  return ValidUtf8(tokenizer->Decode(tokens));
 }
 
 }  // namespace stowage

@@ -1,4 +1,7 @@
-// Asked to stop: SIGTERM, SIGINT and SIGUSR1 while a SignalWatch lives.
+// Asked to stop: SIGTERM, SIGINT and SIGUSR1 while a SignalWatch lives, and mpirun's notice that it ends the job.
+//
+// That notice is a SIGCONT from mpirun, the first thing that it sends then, long before SIGTERM where it was given the
+// time (sharding/launcher_process.h). A SIGCONT from anybody else means what it always does.
 //
 // A handler only notes the number; the training loop brings it to `agree`, so all ranks stop after the same step
 // whichever rank was asked. One watch at a time in a process; the handlers of before come back at its end.
@@ -6,22 +9,29 @@
 #define STOWAGE_TRAINER_RUN_SIGNALS_H_
 
 #include <signal.h>
+#include <sys/types.h>
+
+#include <optional>
 
 namespace stowage {
 
 class SignalWatch {
  public:
+  // As this process was launched.
   SignalWatch();
+  // `announcer`: whose SIGCONT is a request to stop; nobody's if nullopt.
+  explicit SignalWatch(std::optional<pid_t> announcer);
   ~SignalWatch();
   SignalWatch(const SignalWatch&) = delete;
   SignalWatch& operator=(const SignalWatch&) = delete;
 
-  // The number of the first signal received since construction, 0 if none.
+  // The number of the first signal received since construction, 0 if none. SIGCONT: mpirun's notice.
   int received() const;
 
  private:
-  static constexpr int kSignals[] = {SIGTERM, SIGINT, SIGUSR1};
-  struct sigaction before_[3];
+  static constexpr int kSignals[] = {SIGTERM, SIGINT, SIGUSR1, SIGCONT};
+  static constexpr int kCount = 4;
+  struct sigaction before_[kCount];
 };
 
 }  // namespace stowage
