@@ -1,13 +1,11 @@
 #include "sharding/launch.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <optional>
-#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -15,6 +13,7 @@
 #include "sharding/cpu_quota.h"
 #include "sharding/cpu_set.h"
 #include "sharding/launcher.h"
+#include "sharding/launcher_process.h"
 #include "sharding/mpi_communicator.h"
 #include "sharding/solo_communicator.h"
 
@@ -28,26 +27,10 @@ std::string ReadAll(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
 }
 
-// The process above us that forked this host's ranks, which mpirun has not bound: its affinity is what the user
-// gave to the whole job (by taskset, say), and mpirun's own default binding disregards that.
-std::optional<pid_t> LauncherProcess() {
-  static const std::set<std::string>* const kNames =
-      new std::set<std::string>{"mpirun", "mpiexec", "orterun", "orted", "prterun", "prted"};
-  pid_t pid = getppid();
-  for (int depth = 0; depth < 16 && pid > 1; ++depth) {
-    // "pid (name) state ppid ...": a name may hold spaces and brackets, so the last bracket counts.
-    const std::string stat = ReadAll(absl::StrCat("/proc/", pid, "/stat"));
-    const size_t open = stat.find('(');
-    const size_t close = stat.rfind(')');
-    if (open == std::string::npos || close == std::string::npos || close + 4 >= stat.size()) return std::nullopt;
-    if (kNames->count(stat.substr(open + 1, close - open - 1)) > 0) return pid;
-    pid = static_cast<pid_t>(strtol(stat.c_str() + close + 4, nullptr, 10));
-  }
-  return std::nullopt;
-}
-
 absl::StatusOr<CpuSet> CoresOfAllRanks() {
   STOWAGE_ASSIGN_OR_RETURN(const CpuSet cpuset, CpusetCores());
+  // mpirun itself is not bound: its affinity is what the user gave to the whole job (by taskset, say), which mpirun's
+  // own default binding of ranks disregards.
   const std::optional<pid_t> launcher = LauncherProcess();
   if (!launcher.has_value()) return cpuset;
   const absl::StatusOr<CpuSet> theirs = AffinityOf(*launcher);

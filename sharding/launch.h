@@ -35,8 +35,8 @@ struct ThreadPlan {
 };
 absl::StatusOr<ThreadPlan> PlanThreads(const Placement& placement, int requested);
 
-// mpirun kills 1 s after SIGTERM unless told otherwise. Empty if there is time enough to save (or no mpirun);
-// else the sentence to warn with, with the option to give.
+// mpirun gives its ranks 2 s to end unless told otherwise. Empty if there is time enough to save (or no mpirun); else
+// the sentence to warn with, with the option to give.
 std::string GraceWarning();
 
 // What the MPI library says it is, in one line: "Open MPI v4.1.4, package: ...".

@@ -10,10 +10,10 @@ namespace stowage {
 namespace {
 
 // The option that the warning tells to give.
-constexpr char kGraceOption[] = "--mca odls_base_sigkill_timeout 120";
-// A checkpoint of a model that fits one host, on a disk that is not the fastest, is written in less; the option
-// above gives four times that.
-constexpr int kEnoughGraceSeconds = 30;
+constexpr char kTimeoutOption[] = "--mca odls_base_sigkill_timeout 10";
+constexpr int kDefaultTimeoutSeconds = 1;  // Open MPI 4.1's
+// mpirun waits twice as long: a checkpoint of some gigabytes is written in that.
+constexpr int kEnoughTimeoutSeconds = 5;
 
 }  // namespace
 
@@ -57,14 +57,29 @@ bool UserChoseBinding(const Environment& environment) {
   return mapping != nullptr && absl::StrContains(absl::AsciiStrToUpper(mapping), "PE=");
 }
 
-std::string GraceWarningFor(const Environment& environment) {
-  if (!StartedByOpenMpi4(environment)) return "";
+std::optional<int> KillTimeoutSeconds(const Environment& environment) {
+  if (!StartedByOpenMpi4(environment)) return std::nullopt;
   const char* given = environment("OMPI_MCA_odls_base_sigkill_timeout");
-  int seconds = 1;  // Open MPI 4.1's default
-  if (given != nullptr && !absl::SimpleAtoi(given, &seconds)) seconds = 1;
-  if (seconds >= kEnoughGraceSeconds) return "";
-  return absl::StrCat("mpirun kills this job ", seconds, " s after a SIGTERM, too soon to save a checkpoint; give it `",
-                      kGraceOption, "`");
+  int seconds = 0;
+  if (given == nullptr || !absl::SimpleAtoi(given, &seconds)) return kDefaultTimeoutSeconds;
+  return seconds;
+}
+
+bool AnnouncesEndBySigcont(const Environment& environment) {
+  if (!StartedByOpenMpi4(environment)) return false;
+  const char* forwarded = environment("OMPI_MCA_orte_forward_job_control");
+  if (forwarded == nullptr) return true;
+  // Open MPI's words for no; anything else may be a yes, and then SIGCONT has its usual meaning.
+  const std::string word = absl::AsciiStrToLower(forwarded);
+  return word == "0" || word == "false" || word == "no" || word == "disabled";
+}
+
+std::string GraceWarningFor(const Environment& environment) {
+  const std::optional<int> seconds = KillTimeoutSeconds(environment);
+  if (!seconds.has_value() || *seconds >= kEnoughTimeoutSeconds) return "";
+  return absl::StrCat("told to end, mpirun kills this job after ", 2 * *seconds,
+                      " s, which may be too soon to save a checkpoint; give it `", kTimeoutOption,
+                      "`, or stop the job by sending mpirun SIGUSR1");
 }
 
 }  // namespace stowage

@@ -3,7 +3,7 @@
 // Open MPI 4.1's mpirun, found by experiment: it hands every MCA parameter of its command line and of its own
 // environment to the ranks as OMPI_MCA_<name>. So `--bind-to X` is OMPI_MCA_hwloc_base_binding_policy=X, --cpu-set and
 // --cpu-list are hwloc_base_cpu_set and _list, a rankfile is orte_rankfile, `--map-by slot:PE=2` is
-// rmaps_base_mapping_policy, and `--mca odls_base_sigkill_timeout 120` is OMPI_MCA_odls_base_sigkill_timeout. Its
+// rmaps_base_mapping_policy, and `--mca odls_base_sigkill_timeout 10` is OMPI_MCA_odls_base_sigkill_timeout. Its
 // own default binding sets none of the first five (only orte_bound_at_launch=1). What stands in a file
 // openmpi-mca-params.conf is not handed on.
 //
@@ -31,6 +31,14 @@ bool StartedByOpenMpi4(const Environment& environment);
 
 // The user told mpirun how to bind. Only for StartedByOpenMpi4.
 bool UserChoseBinding(const Environment& environment);
+
+// odls_base_sigkill_timeout of Open MPI 4's mpirun, in seconds; nullopt without it. To end a job mpirun sends SIGCONT,
+// sleeps so long, sends SIGTERM, sleeps as long again, sends SIGKILL.
+std::optional<int> KillTimeoutSeconds(const Environment& environment);
+
+// A SIGCONT from the launcher means that it ends the job: under Open MPI 4's mpirun, unless it was told to hand on the
+// SIGCONT that a person sends it (orte_forward_job_control).
+bool AnnouncesEndBySigcont(const Environment& environment);
 
 // See GraceWarning in launch.h.
 std::string GraceWarningFor(const Environment& environment);

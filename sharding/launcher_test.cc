@@ -58,11 +58,23 @@ TEST(LauncherTest, GraceIsWarnedOfOnlyUnderOpenMpi4AndOnlyIfShort) {
   EXPECT_EQ(GraceWarningFor(Of({})), "");
   EXPECT_EQ(GraceWarningFor(Of({{"PMIX_RANK", "0"}})), "");
   Variables mpirun = {{"OMPI_MCA_ess", "^singleton"}, {"OMPI_MCA_orte_launch", "1"}, {"OMPI_COMM_WORLD_SIZE", "2"}};
-  EXPECT_NE(GraceWarningFor(Of(mpirun)).find("kills this job 1 s after a SIGTERM"), std::string::npos);
+  EXPECT_NE(GraceWarningFor(Of(mpirun)).find("kills this job after 2 s"), std::string::npos);
+  mpirun["OMPI_MCA_odls_base_sigkill_timeout"] = "4";
+  EXPECT_NE(GraceWarningFor(Of(mpirun)).find("kills this job after 8 s"), std::string::npos);
+  EXPECT_NE(GraceWarningFor(Of(mpirun)).find("--mca odls_base_sigkill_timeout 10"), std::string::npos);
   mpirun["OMPI_MCA_odls_base_sigkill_timeout"] = "5";
-  EXPECT_NE(GraceWarningFor(Of(mpirun)).find("--mca odls_base_sigkill_timeout 120"), std::string::npos);
-  mpirun["OMPI_MCA_odls_base_sigkill_timeout"] = "120";
   EXPECT_EQ(GraceWarningFor(Of(mpirun)), "");
+}
+
+TEST(LauncherTest, SigcontAnnouncesTheEndUnlessMpirunHandsOnThatOfOthers) {
+  EXPECT_FALSE(AnnouncesEndBySigcont(Of({})));
+  EXPECT_FALSE(AnnouncesEndBySigcont(Of({{"PMIX_RANK", "0"}})));
+  Variables mpirun = {{"OMPI_MCA_ess", "^singleton"}, {"OMPI_MCA_orte_launch", "1"}, {"OMPI_COMM_WORLD_SIZE", "2"}};
+  EXPECT_TRUE(AnnouncesEndBySigcont(Of(mpirun)));
+  mpirun["OMPI_MCA_orte_forward_job_control"] = "0";
+  EXPECT_TRUE(AnnouncesEndBySigcont(Of(mpirun)));
+  mpirun["OMPI_MCA_orte_forward_job_control"] = "1";
+  EXPECT_FALSE(AnnouncesEndBySigcont(Of(mpirun)));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 // Prints one line per case from rank 0 and exits 0 if all ranks passed all. Other first words:
 //   where      one line per rank: placement and threads
 //   abort      the last rank calls Abort while the others wait in a collective
-//   kill       the last rank kills itself by SIGKILL while the others wait
+//   kill       the last rank kills itself by SIGKILL while the others wait; they call Abort with what they got
 //   different  ranks make different calls; each says what error it got
 //   unfinished the last rank ends after an error of its own without a word to the others
 #include <signal.h>
@@ -66,6 +66,7 @@ int Faulty(Communicator& communicator, const std::string& mode) {
   std::vector<float> data(1000000, 1.0f);
   if (communicator.rank() != communicator.world_size() - 1) {
     const absl::Status status = communicator.AllReduce(data.data(), data.size(), DType::kFloat32).Wait();
+    if (absl::IsUnavailable(status)) communicator.Abort(status);  // a peer died
     std::printf("rank %d came back: %s\n", communicator.rank(), status.ToString().c_str());
     return 0;  // so that mpirun's exit code can only come from the rank at fault
   }

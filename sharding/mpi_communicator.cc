@@ -9,17 +9,26 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "base/exit_code.h"
 #include "base/status_macros.h"
+#include "sharding/launcher_wake.h"
 #include "sharding/mpi_collectives.h"
 #include "sharding/mpi_session.h"
 #include "sharding/mpi_waiter.h"
+#include "sharding/peer_watch.h"
 
 namespace stowage {
 namespace {
 
 // How long Abort lets the lane come out of an MPI call before it ends the process by itself, which mpirun notices.
 constexpr auto kAbortPatience = std::chrono::seconds(5);
+// The same after a peer died: mpirun knows of that death, and sleeps until it kills.
+constexpr auto kAbortPatienceAfterDeath = std::chrono::milliseconds(500);
+// How long the rank that speaks of a death waits before it goes, for the others to see that it lives and who died; and
+// how long they let it speak and go before they speak themselves (it may compute still).
+constexpr auto kUntilSpeakerGoes = std::chrono::milliseconds(300);
+constexpr absl::Duration kPatienceWithSpeaker = absl::Milliseconds(1200);
 
 // One write, so that lines of several ranks do not mix.
 void SayOnStderr(const std::string& line) {
@@ -34,12 +43,20 @@ struct MpiCommunicator::State {
   MpiWaiter waiter;
   MpiSession session;
   std::optional<MpiCollectives> collectives;
-  absl::Status failure;  // the first error: MPI promises nothing after it, so nothing is tried
+  std::optional<PeerWatch> peers;  // constant from Create on
+  absl::Status failure;            // the first error: MPI promises nothing after it, so nothing is tried
 
   absl::Status Play(const CollectiveRequest& request) {
     waiter.AbortIfRequested();
-    if (failure.ok()) failure = collectives->Play(request);
+    if (failure.ok()) failure = WithDeath(collectives->Play(request));
     return failure;
+  }
+
+  // A death shows as an error of MPI too, in words that do not name it.
+  absl::Status WithDeath(absl::Status status) const {
+    if (!absl::IsUnavailable(status) || !peers.has_value()) return status;
+    absl::Status health = peers->Health();
+    return health.ok() ? status : health;
   }
 };
 
@@ -57,6 +74,9 @@ absl::StatusOr<std::unique_ptr<MpiCommunicator>> MpiCommunicator::Create(int64_t
   });
   STOWAGE_RETURN_IF_ERROR(begun.Wait());
   result->placement_ = state.session.placement;
+  STOWAGE_ASSIGN_OR_RETURN(PeerWatch peers, PeerWatch::Meet(*result));
+  state.peers.emplace(std::move(peers));
+  state.waiter.Watch(&*state.peers);  // the lane is idle, and sees this with the next call that is queued
   return result;
 }
 
@@ -64,6 +84,10 @@ MpiCommunicator::MpiCommunicator() : state_(std::make_unique<State>()), lane_(st
 
 MpiCommunicator::~MpiCommunicator() {
   lane_->Submit([this]() -> absl::Status {
+    // MPI_Finalize waits for the peers without looking after them; so they meet before it.
+    if (state_->failure.ok() && state_->collectives.has_value()) {
+      state_->failure = state_->Play({CollectiveKind::kBarrier});
+    }
     if (state_->failure.ok()) state_->failure = EndMpi(state_->session);
     if (!state_->failure.ok() && state_->collectives.has_value()) {
       SayOnStderr(absl::StrCat("stowage: rank ", placement_.rank,
@@ -105,7 +129,7 @@ absl::StatusOr<std::vector<std::string>> MpiCommunicator::ExchangeText(absl::str
     state_->waiter.AbortIfRequested();
     if (!state_->failure.ok()) return state_->failure;
     absl::StatusOr<std::vector<std::string>> all = state_->collectives->ExchangeText(mine);
-    state_->failure = all.status();
+    state_->failure = state_->WithDeath(all.status());
     if (all.ok()) texts = *std::move(all);
     return state_->failure;
   });
@@ -113,14 +137,33 @@ absl::StatusOr<std::vector<std::string>> MpiCommunicator::ExchangeText(absl::str
   return texts;
 }
 
+// One rank of a host is enough: the lowest that lives. It may be busy elsewhere; then the others speak.
+bool MpiCommunicator::MaySpeakOfDeath() const {
+  const std::optional<PeerProcess> speaker = state_->peers->LivingPeer();
+  return !speaker.has_value() || speaker->rank > rank() ||
+         !state_->peers->WaitForEndOf(speaker->rank, kPatienceWithSpeaker);
+}
+
 void MpiCommunicator::Abort(const absl::Status& cause) {
-  SayOnStderr(absl::StrCat("stowage: rank ", rank(), ": ", cause.message(), "\n"));
+  const bool after_death = state_->peers.has_value() && state_->peers->DeadPeer().has_value();
+  const bool speaks = !after_death || MaySpeakOfDeath();
+  if (speaks) {
+    SayOnStderr(absl::StrCat("stowage: rank ", rank(), ": ", cause.message(), "\n"));
+    WakeLauncherAfterEnd(state_->peers.has_value() ? state_->peers->peers() : std::vector<PeerProcess>());
+    if (after_death) std::this_thread::sleep_for(kUntilSpeakerGoes);
+  }
+  // All ranks are on this host, and see what we see: MPI_Abort would only add its own words.
+  if (after_death && !state_->peers->others_elsewhere()) _exit(kExitFailure);
   state_->waiter.RequestAbort();
   lane_->Submit([this] {
     state_->waiter.AbortIfRequested();
     return absl::OkStatus();
   });
-  std::this_thread::sleep_for(kAbortPatience);
+  if (after_death) {
+    std::this_thread::sleep_for(kAbortPatienceAfterDeath);
+  } else {
+    std::this_thread::sleep_for(kAbortPatience);
+  }
   _exit(kExitFailure);
 }
 

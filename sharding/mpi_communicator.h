@@ -7,8 +7,10 @@
 //
 // Ranks that make different calls get InvalidArgument where messages cross, else wait for each other: broadcast and
 // barrier are MPI's own.
-// Destroy it on all ranks (that waits for all of them), or end with Abort. After an error the destructor leaves MPI
-// unfinalised, which mpirun takes for a failure of the job: it never waits for peers that may be gone.
+// While it waits, it watches the processes of the ranks on its host: when one dies, the call under way and all later
+// ones end with Unavailable "rank N (process P on HOST) has died". Destroy it on all ranks (that waits for all of
+// them), or end with Abort. After an error the destructor leaves MPI unfinalised, which mpirun takes for a failure of
+// the job: it never waits for peers that may be gone.
 #ifndef STOWAGE_SHARDING_MPI_COMMUNICATOR_H_
 #define STOWAGE_SHARDING_MPI_COMMUNICATOR_H_
 
@@ -43,7 +45,8 @@ class MpiCommunicator : public Communicator {
   Event Broadcast(void* data, int64_t bytes, int root) override;
   absl::StatusOr<std::vector<std::string>> ExchangeText(absl::string_view mine) override;
   absl::Status Barrier() override;
-  // Does not return. May be called on any thread but the lane.
+  // Does not return. After a peer's death one rank of the host speaks, and this process ends within 2 s even if mpirun
+  // no longer answers. May be called on any thread but the lane.
   void Abort(const absl::Status& cause) override;
   int64_t bytes_sent() const override;
 
@@ -52,6 +55,7 @@ class MpiCommunicator : public Communicator {
 
   MpiCommunicator();
   Event Submit(const CollectiveRequest& request);
+  bool MaySpeakOfDeath() const;
 
   Placement placement_;
   std::unique_ptr<State> state_;

@@ -19,6 +19,9 @@ constexpr auto kFirstSleep = std::chrono::microseconds(50);
 constexpr auto kLongSleep = std::chrono::microseconds(100);
 constexpr auto kLongAfter = std::chrono::milliseconds(5);
 
+// A person who waits does not feel it, and a look, one system call per local peer, costs nothing at this pace.
+constexpr auto kBetweenLooks = std::chrono::milliseconds(100);
+
 void BackOff(Clock::time_point since) {
   const auto waited = Clock::now() - since;
   if (waited < kYieldFor) {
@@ -38,6 +41,7 @@ absl::Status MpiWaiter::WaitAll(std::vector<MPI_Request>& requests, int rank, ab
                                 std::vector<MPI_Status>* statuses) {
   std::vector<MPI_Status> seen(requests.size());
   const Clock::time_point since = Clock::now();
+  Clock::time_point looked = since;
   int done = 0;
   while (true) {
     AbortIfRequested();
@@ -51,6 +55,11 @@ absl::Status MpiWaiter::WaitAll(std::vector<MPI_Request>& requests, int rank, ab
     }
     if (result != MPI_SUCCESS) return MpiStatus(result, "MPI_Testall", rank, during);
     if (done) break;
+    if (peers_ != nullptr && Clock::now() - looked >= kBetweenLooks) {
+      absl::Status health = peers_->Health();
+      if (!health.ok()) return health;
+      looked = Clock::now();
+    }
     BackOff(since);
   }
   if (statuses != nullptr) *statuses = std::move(seen);

@@ -1,10 +1,12 @@
 #include "tools/stowage/start.h"
 
 #include <memory>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "sharding/agreement.h"
+#include "sharding/end_together.h"
 #include "tools/stowage/speak.h"
 #include "trainer/run/process.h"
 
@@ -12,9 +14,11 @@ namespace stowage {
 namespace {
 
 // Rank 0 speaks: its own words if it is in trouble itself, else those of the first rank that is.
-int Fail(const Communicator& communicator, const absl::Status& mine, const absl::Status& agreed, ExitCode code) {
-  if (communicator.rank() == 0) Complain(mine.ok() ? agreed.message() : mine.message());
-  return code;
+int Fail(std::unique_ptr<Communicator> communicator, const absl::Status& mine, const absl::Status& agreed,
+         ExitCode code) {
+  if (absl::IsUnavailable(agreed) && communicator->world_size() > 1) communicator->Abort(agreed);
+  if (communicator->rank() == 0) Complain(mine.ok() ? agreed.message() : mine.message());
+  return EndTogether(std::move(communicator), code);
 }
 
 }  // namespace
@@ -25,20 +29,20 @@ int StartAndRun(const StartRequest& request, const Work& work) {
     if (IsFirstRank()) Complain((request.ready.ok() ? launched.status() : request.ready).message());
     return request.ready.ok() ? kExitFailure : kExitUsage;
   }
-  Communicator& communicator = **launched;
+  std::unique_ptr<Communicator> communicator = *std::move(launched);
 
-  absl::Status agreed = AgreeOnStatus(communicator, request.ready);
-  if (!agreed.ok()) return Fail(communicator, request.ready, agreed, kExitUsage);
+  absl::Status agreed = AgreeOnStatus(*communicator, request.ready);
+  if (!agreed.ok()) return Fail(std::move(communicator), request.ready, agreed, kExitUsage);
 
-  const absl::StatusOr<ThreadPlan> threads = PlanThreads(communicator.placement(), request.threads);
-  agreed = AgreeOnStatus(communicator, threads.status());
-  if (!agreed.ok()) return Fail(communicator, threads.status(), agreed, kExitFailure);
+  const absl::StatusOr<ThreadPlan> threads = PlanThreads(communicator->placement(), request.threads);
+  agreed = AgreeOnStatus(*communicator, threads.status());
+  if (!agreed.ok()) return Fail(std::move(communicator), threads.status(), agreed, kExitFailure);
   SetUpProcess(threads->threads);
 
   ExitCode code = kExitOk;
-  const absl::Status done = work(communicator, *threads, &code);
-  if (!done.ok()) return Fail(communicator, done, done, kExitFailure);
-  return code;
+  const absl::Status done = work(*communicator, *threads, &code);
+  if (!done.ok()) return Fail(std::move(communicator), done, done, kExitFailure);
+  return EndTogether(std::move(communicator), code);
 }
 
 int FailTogether(const absl::Status& status, ExitCode code) {
@@ -51,7 +55,8 @@ int FailTogether(const absl::Status& status, ExitCode code) {
     if (IsFirstRank()) Complain(status.message());
     return code;
   }
-  return Fail(**launched, status, AgreeOnStatus(**launched, status), code);
+  const absl::Status agreed = AgreeOnStatus(**launched, status);
+  return Fail(*std::move(launched), status, agreed, code);
 }
 
 }  // namespace stowage

@@ -20,12 +20,12 @@ struct StartRequest {
 
 // Meets the ranks of the launcher; if `ready` is not OK on one of them, all return kExitUsage, and rank 0 says why.
 // Else sets up the process (threads, allocator) and runs `work`, whose status becomes kExitOk, `*code` if `work` set
-// it, or kExitFailure with rank 0 saying why. Ranks part only after rank 0 has spoken, because a launcher kills the
-// others as soon as one exits in failure. Collective.
+// it, or kExitFailure with rank 0 saying why. Ranks part only after rank 0 has spoken, as sharding/end_together.h says;
+// a communicator that broke (Unavailable) ends all by its Abort. Collective.
 using Work = std::function<absl::Status(Communicator& communicator, const ThreadPlan& threads, ExitCode* code)>;
 int StartAndRun(const StartRequest& request, const Work& work);
 
-// Ends all ranks with `code`; rank 0 says why. Collective under a launcher.
+// Ends all ranks with `code` (see sharding/end_together.h); rank 0 says why. Collective under a launcher.
 int FailTogether(const absl::Status& status, ExitCode code);
 
 }  // namespace stowage

@@ -1,3 +1,4 @@
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -27,7 +28,7 @@ constexpr char kLesson[] =
     "  stowage train configs/quickstart.yaml\n"
     "  stowage train configs/baby_gpt.yaml --set train.steps=50 --set optimizer.lr=3e-4 --run-dir runs/try\n"
     "  stowage train configs/baby_gpt.yaml --run-dir runs/try --resume\n"
-    "  mpirun -n 2 --mca odls_base_sigkill_timeout 120 stowage train configs/baby_gpt.yaml\n"
+    "  mpirun -n 2 --mca odls_base_sigkill_timeout 10 stowage train configs/baby_gpt.yaml\n"
     "\n"
     "Keys of a config: stowage config --keys. On SIGTERM, SIGINT or SIGUSR1 all ranks save at the same step and exit\n"
     "with code 75; --resume goes on from the newest whole checkpoint of the run folder, to the same bits.\n";
@@ -83,8 +84,10 @@ absl::Status RunTrain(const Arguments& arguments, const Config& config, Communic
   if (outcome.stopped) {
     *code = kExitStoppedAndSaved;
     if (speaks) {
-      Complain(absl::StrCat("stopped by signal ", outcome.stop_signal, " and saved after step ", outcome.steps_done,
-                            "; go on with --run-dir ", outcome.run_dir, " --resume"));
+      const std::string by =
+          outcome.stop_signal == SIGCONT ? "mpirun, which ends the job," : absl::StrCat("signal ", outcome.stop_signal);
+      Complain(absl::StrCat("stopped by ", by, " and saved after step ", outcome.steps_done, "; go on with --run-dir ",
+                            outcome.run_dir, " --resume"));
     }
     return absl::OkStatus();
   }
