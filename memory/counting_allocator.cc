@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "memory/large_blocks.h"
 
 namespace stowage {
 namespace {
@@ -28,12 +29,31 @@ struct alignas(kAlignment) Header {
 };
 static_assert(sizeof(Header) == kAlignment, "the block after the header must be aligned");
 
-// Where blocks come from. A pool would take the place of these two.
-void* TakeBlock(size_t bytes) {
+// Never destroyed: tensors may outlive main.
+LargeBlocks& GroupBuffers() {
+  static LargeBlocks* const blocks = new LargeBlocks;
+  return *blocks;
+}
+
+// Whole buffers of parameter groups live from start to end, or come back in the same sizes every step.
+bool IsGroupBuffer(Category category, size_t block_bytes) {
+  return block_bytes >= LargeBlocks::kSmallestBytes &&
+         (category == Category::kParameters || category == Category::kGradients || category == Category::kOptimizer);
+}
+
+// Where blocks come from, header included. A pool would take the place of these two.
+void* TakeBlock(Category category, size_t bytes) {
+  if (IsGroupBuffer(category, bytes)) return GroupBuffers().Take(bytes);
   void* block = nullptr;
   return posix_memalign(&block, kAlignment, bytes) == 0 ? block : nullptr;
 }
-void GiveBackBlock(void* block) { std::free(block); }
+void GiveBackBlock(Category category, void* block, size_t bytes) {
+  if (IsGroupBuffer(category, bytes)) {
+    GroupBuffers().Give(block, bytes, /*keep=*/category == Category::kGradients);
+  } else {
+    std::free(block);
+  }
+}
 
 void Delete(void* data) {
   if (data == nullptr) return;
@@ -42,7 +62,7 @@ void Delete(void* data) {
                                          << "wrote before its start";
   header->magic = 0;
   header->ledger->Free(header->category, header->bytes);
-  GiveBackBlock(header);
+  GiveBackBlock(header->category, header, static_cast<size_t>(header->bytes) + sizeof(Header));
 }
 
 class CountingAllocator final : public c10::Allocator {
@@ -55,7 +75,7 @@ class CountingAllocator final : public c10::Allocator {
     const Category category = CategoryScope::Current();
     // Half the address space: beyond it the header would not fit, and sizes are signed in the ledger.
     constexpr size_t kMost = std::numeric_limits<int64_t>::max() - kAlignment;
-    Header* header = bytes > kMost ? nullptr : static_cast<Header*>(TakeBlock(bytes + sizeof(Header)));
+    Header* header = bytes > kMost ? nullptr : static_cast<Header*>(TakeBlock(category, bytes + sizeof(Header)));
     if (header == nullptr) {
       const std::string message =
           absl::StrCat("out of memory: ", bytes, " bytes (", CategoryName(category), ") were asked for, ",
@@ -76,8 +96,6 @@ class CountingAllocator final : public c10::Allocator {
   Ledger* ledger() const { return ledger_; }
 
  private:
-  static std::string CategoryNameOf(Category category) { return std::string(CategoryName(category)); }
-
   Ledger* const ledger_;
 };
 
