@@ -14,8 +14,8 @@
 namespace stowage {
 
 std::optional<pid_t> LauncherProcess() {
-  static const std::set<std::string>* const kNames =
-      new std::set<std::string>{"mpirun", "mpiexec", "orterun", "orted", "prterun", "prted"};
+  static const std::set<std::string>* const kNames = new std::set<std::string>{
+      "mpirun", "mpirun.openmpi", "mpiexec", "mpiexec.openmpi", "orterun", "orted", "prterun", "prted"};
   pid_t pid = getppid();
   for (int depth = 0; depth < 16 && pid > 1; ++depth) {
     // "pid (name) state ppid ...": a name may hold spaces and brackets, so the last bracket counts.

@@ -40,7 +40,7 @@ def text_of(kilobytes, seed=1):
     return " ".join(out) + "\n"
 
 
-def mpirun(ranks, *, grace=120):
+def mpirun(ranks, *, grace=10):
     """The launcher's words: as root and with more ranks than cores too, so that tests run anywhere."""
     line = ["mpirun", "-n", str(ranks), "--oversubscribe"]
     if os.geteuid() == 0:
