@@ -176,6 +176,10 @@ std::unique_ptr<Progress> Progress::Make(int fd, int64_t total_steps, int64_t fi
 std::unique_ptr<Progress> Progress::Make(int fd, int64_t total_steps, int64_t first_step,
                                          std::function<double()> now_seconds) {
   if (isatty(fd) == 1) return std::make_unique<TerminalProgress>(fd, total_steps, first_step, std::move(now_seconds));
+  return MakePlain(fd, total_steps, first_step);
+}
+
+std::unique_ptr<Progress> Progress::MakePlain(int fd, int64_t total_steps, int64_t first_step) {
   return std::make_unique<PipedProgress>(fd, total_steps, first_step);
 }
 

@@ -26,6 +26,9 @@ class Progress {
   static std::unique_ptr<Progress> Make(int fd, int64_t total_steps, int64_t first_step,
                                         std::function<double()> now_seconds);
 
+  // Plain lines whatever `fd` is: mpirun gives its ranks a terminal even when its own output goes to a file.
+  static std::unique_ptr<Progress> MakePlain(int fd, int64_t total_steps, int64_t first_step);
+
   virtual ~Progress() = default;
   virtual void Step(const StepMetrics& metrics) = 0;
   virtual void Eval(const EvalMetrics& metrics) = 0;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "sharding/launch.h"
 
 namespace stowage {
 
@@ -15,7 +16,11 @@ absl::StatusOr<Reporter> Reporter::Open(const std::string& folder, int rank, boo
   STOWAGE_ASSIGN_OR_RETURN(reporter.log_, RankLog::Open(folder, rank));
   if (rank != 0) return reporter;
   STOWAGE_ASSIGN_OR_RETURN(reporter.metrics_, MetricsWriter::Open(folder, resume_step));
-  if (!quiet) reporter.progress_ = Progress::Make(STDOUT_FILENO, total_steps, resume_step.value_or(0));
+  if (!quiet) {
+    const int64_t first_step = resume_step.value_or(0);
+    reporter.progress_ = UnderLauncher() ? Progress::MakePlain(STDOUT_FILENO, total_steps, first_step)
+                                         : Progress::Make(STDOUT_FILENO, total_steps, first_step);
+  }
   return reporter;
 }
 
