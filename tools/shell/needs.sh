@@ -17,6 +17,7 @@ header|CLI/CLI.hpp|libcli11-dev|CLI11 2.1, the command line
 header|hwy/highway.h|libhwy-dev|Highway 1.0, vector instructions
 header|nlohmann/json.hpp|nlohmann-json3-dev|JSON 3.11
 header|isa-l.h|libisal-dev|ISA-L 2.30, checksums
+header|dnnl.h|libdnnl-dev|oneDNN 2.6, matrix products
 command|bible|bible-kjv|the text that the quickstart learns from
 '
 mpi_needs='

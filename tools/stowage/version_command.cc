@@ -10,6 +10,7 @@
 #include "base/exit_code.h"
 #include "hwy/highway.h"
 #include "isa-l.h"
+#include "kernels/gemm.h"
 #include "nlohmann/json.hpp"
 #include "sharding/launch.h"
 #include "tools/stowage/command.h"
@@ -53,6 +54,7 @@ int Run() {
       {"Highway targets", HighwayTargets()},
       {"ISA-L",
        WithFile(absl::StrCat(ISAL_MAJOR_VERSION, ".", ISAL_MINOR_VERSION, ".", ISAL_PATCH_VERSION), "libisal.so")},
+      {"oneDNN", WithFile(kernels::GemmLibraryVersion(), "libdnnl.so")},
       {"nlohmann-json",
        absl::StrCat(NLOHMANN_JSON_VERSION_MAJOR, ".", NLOHMANN_JSON_VERSION_MINOR, ".", NLOHMANN_JSON_VERSION_PATCH)},
       {"CLI11", CLI11_VERSION},

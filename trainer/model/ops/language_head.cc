@@ -4,7 +4,6 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "kernels/cross_entropy.h"
@@ -30,12 +29,11 @@ double Sweep(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& ta
     const int64_t n = std::min(chunk, rows - begin);
     const at::Tensor part = x.narrow(0, begin, n);
     at::Tensor logits = logits_buffer.narrow(0, 0, n);
-    at::mm_out(logits, part, weight.t());
+    Product(part, weight, 0.0f, logits);
     loss += kernels::CrossEntropy(logits.data_ptr<float>(), ids + begin, n, vocabulary, kIgnoredTarget,
                                   /*with_gradient=*/dx.defined());
     if (!dx.defined()) continue;
-    at::Tensor dx_part = dx.narrow(0, begin, n);
-    at::mm_out(dx_part, logits, weight);
+    InputGradient(logits, weight, dx.narrow(0, begin, n));
     if (slot != nullptr) AddWeightGradient(*slot, logits, part);
   }
   return loss;
@@ -59,7 +57,7 @@ struct LanguageLossFunction : torch::autograd::Function<LanguageLossFunction> {
 }  // namespace
 
 at::Tensor LanguageLoss(const at::Tensor& x, const Parameter& weight, const at::Tensor& targets) {
-  const at::Tensor rows = x.reshape({-1, x.size(-1)});
+  const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
   const at::Tensor flat_targets = targets.reshape({-1}).contiguous();
   if (c10::GradMode::is_enabled() && rows.requires_grad()) {
     return LanguageLossFunction::apply(rows, weight.value, flat_targets, SlotNumber(weight.gradient));

@@ -14,7 +14,14 @@ namespace stowage::ops {
 // x [..., in], weight [out, in], bias [out] or null -> [..., out].
 at::Tensor Linear(const at::Tensor& x, const Parameter& weight, const Parameter* bias);
 
-// Adds x^T-products to a weight gradient: target [out, in] (+)= dy^T x, with dy [n, out] and x [n, in].
+// The three products by themselves, for operators that are a linear layer and more. All tensors fp32 and contiguous,
+// x [n, in], weight [out, in], dy and y [n, out], dx [n, in].
+
+// y = x weight^T + beta y.
+void Product(const at::Tensor& x, const at::Tensor& weight, float beta, const at::Tensor& y);
+// dx = dy weight.
+void InputGradient(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& dx);
+// slot [out, in] (+)= dy^T x.
 void AddWeightGradient(GradientSlot& slot, const at::Tensor& dy, const at::Tensor& x);
 
 }  // namespace stowage::ops

@@ -1,0 +1,34 @@
+#include "kernels/gemm.h"
+
+#include <dnnl.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+
+namespace stowage::kernels {
+
+void Gemm(Transpose transpose_a, Transpose transpose_b, int64_t m, int64_t n, int64_t k, const float* a, int64_t lda,
+          const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
+  if (m == 0 || n == 0) return;
+  if (k == 0) {  // oneDNN leaves C alone then, even with beta 0
+    for (int64_t row = 0; row < m; ++row) {
+      std::transform(c + row * ldc, c + row * ldc + n, c + row * ldc, [&](float x) { return beta == 0 ? 0 : beta * x; });
+    }
+    return;
+  }
+  const dnnl_status_t status =
+      dnnl_sgemm(transpose_a == Transpose::kYes ? 'T' : 'N', transpose_b == Transpose::kYes ? 'T' : 'N', m, n, k, 1.0f,
+                 a, lda, b, ldb, beta, c, ldc);
+  // Only wrong arguments fail here: those are ours.
+  STOWAGE_CHECK(status == dnnl_success) << "dnnl_sgemm " << status << " m " << m << " n " << n << " k " << k << " lda "
+                                        << lda << " ldb " << ldb << " ldc " << ldc;
+}
+
+std::string GemmLibraryVersion() {
+  const dnnl_version_t& version = *dnnl_version();
+  return absl::StrCat(version.major, ".", version.minor, ".", version.patch);
+}
+
+}  // namespace stowage::kernels
