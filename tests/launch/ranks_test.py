@@ -56,6 +56,19 @@ class RanksTest(runs.RunTest):
         self.assertEqual(sum("step" in l and "/5" in l for l in two.stdout.splitlines()),
                          sum("step" in l and "/5" in l for l in alone.stdout.splitlines()))
 
+    def test_leftover_samples_of_an_epoch_make_a_last_smaller_step(self):
+        self.write("train.txt", runs.text_of(1))
+        epoch = ["train.steps=none", "train.epochs=1", "train.micro_batch=1"]
+        self.train("single", epoch + ["train.global_batch=1"])
+        samples = len(self.steps("single"))
+        self.assertGreater(samples, 8)
+        batch = next(b for b in (4, 5, 7) if samples % b)
+        for ranks in (0, 2):
+            name = f"batches-{ranks}"
+            self.train(name, epoch + [f"train.global_batch={batch}"], ranks=ranks)
+            tokens = [m["tokens"] for m in self.steps(name)]
+            self.assertEqual(tokens, [24 * batch] * (samples // batch) + [24 * (samples % batch)])
+
     def test_run_folder_holds_what_is_promised(self):
         self.train("run", ["train.steps=4", "train.eval_every=2"], ranks=2)
         for name in ("config.yaml", "plan.json", "metrics.jsonl", "report.json", "log/rank-0.txt", "log/rank-1.txt"):

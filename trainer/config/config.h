@@ -54,7 +54,7 @@ struct TrainConfig {
   std::optional<int64_t> eval_every;      // steps; none: only at the end
   std::optional<int64_t> eval_sequences;  // of the validation set, spread evenly; none: all
   std::string reduce_per = "auto";        // micro | update | auto
-  std::string zero_grad = "release";      // release | fill (row T-06)
+  std::string zero_grad = "release";      // release | fill
   std::string lr_for_accumulation = "none";  // none | linear | sqrt: learning rate times micro-batches a step
 };
 

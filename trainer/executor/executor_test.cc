@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/hash.h"
+#include "memory/counting_allocator.h"
 #include "sharding/in_process_group.h"
 #include "sharding/solo_communicator.h"
 #include "trainer/model/gpt2.h"
@@ -232,6 +233,37 @@ TEST_P(ExecutorWorldTest, AFailureOnOneRankIsKnownToAllAndUpdatesNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Worlds, ExecutorWorldTest, testing::Values(1, 2, 3, 4),
                          [](const auto& info) { return absl::StrCat("World", info.param); });
+
+// Most activation bytes that evaluating one micro-batch held at once; what is left of them afterwards must be 0.
+int64_t EvaluationPeak(int64_t layers) {
+  static Ledger* const ledger = new Ledger;
+  EXPECT_TRUE(InstallCountingAllocator(ledger).ok());
+  ModelConfig config = Tiny();
+  config.layers = layers;
+  const Model model = MakeGpt2(config);
+  GroupStates groups;
+  for (const GroupSpec& g : model.groups) {
+    groups.push_back(std::make_unique<GroupState>(g, 1));
+    groups.back()->Initialize(1);
+  }
+  SoloCommunicator solo;
+  Executor executor(model, groups, solo, nullptr);
+  PlayInputs inputs;
+  inputs.mode = PassMode::kEvaluate;
+  inputs.global_index = [](int m) { return m; };
+  inputs.batch = [&](int m) -> absl::StatusOr<Batch> { return MakeBatch(0, m, 64, config.context); };
+  const int64_t before = ledger->live(Category::kActivations);
+  ledger->ResetPeaks();
+  EXPECT_TRUE(executor.Play(WriteEvaluation(ShapeOf(model), 2), inputs).ok());
+  EXPECT_EQ(ledger->live(Category::kActivations), before) << "evaluation left something behind";
+  return ledger->peak(Category::kActivations) - before;
+}
+
+TEST(ExecutorTest, EvaluatingTwelveLayersHoldsNoMoreThanEvaluatingOne) {
+  const int64_t one = EvaluationPeak(1), twelve = EvaluationPeak(12);
+  EXPECT_GT(one, 0);
+  EXPECT_LE(twelve, one + one / 20);
+}
 
 TEST(ExecutorTest, AnExceptionOfLibTorchBecomesAStatusThatNamesTheInstruction) {
   Experiment setup;
