@@ -35,11 +35,13 @@ class ReadersTest(runs.RunTest):
         events = EventAccumulator(self.path("run"))
         events.Reload()
         tags = events.Tags()["scalars"]
-        loss = next(t for t in tags if t.split("/")[-1] == "loss")
+        loss = "train/loss"
+        self.assertIn(loss, tags)
         self.assertEqual([e.step for e in events.Scalars(loss)], [1, 2, 3, 4, 5, 6])
         for event, step in zip(events.Scalars(loss), self.steps("run")):
             self.assertAlmostEqual(event.value, step["loss"], places=5)
-        validation = next(t for t in tags if t.split("/")[-1] == "validation_loss")
+        validation = "validation/loss"
+        self.assertIn(validation, tags)
         self.assertEqual([e.step for e in events.Scalars(validation)], [3, 6])
 
 

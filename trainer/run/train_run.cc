@@ -109,11 +109,12 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
   };
   const std::string checkpoints = outcome.run_dir + "/checkpoints";
 
+  const auto count = [](int64_t n, absl::string_view what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); };
   Print(options, rank,
         absl::StrCat(config.model.kind, ": ", state.parameter_count(), " parameters; a step is ",
-                     config.train.global_batch, " sequences of ", config.model.context, " tokens, ", cut.total(),
-                     " micro-batches of ", *config.train.micro_batch, " on ", world_size,
-                     world_size == 1 ? " rank" : " ranks", " (", communicator.name(), ")"));
+                     count(config.train.global_batch, "sequence"), " of ", count(config.model.context, "token"), ", ",
+                     cut.total(), cut.total() == 1 ? " micro-batch" : " micro-batches", " of ",
+                     *config.train.micro_batch, " on ", count(world_size, "rank"), " (", communicator.name(), ")"));
 
   int64_t first_step = 0;
   if (options.resume) {
