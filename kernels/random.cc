@@ -37,6 +37,7 @@ constexpr int64_t kBlockNumel = 4 * kCounters;
 // The streams of one key: the third word of the counter.
 constexpr uint64_t kNormalStream = 0;
 constexpr uint64_t kDropoutStream = 1;
+constexpr uint64_t kUniformStream = 2;
 
 // Which counter of a block each lane computes: even lanes the first half, odd lanes the second. Interleaving within
 // 128 bits then writes elements in order, without any crossing of lanes.
@@ -194,6 +195,46 @@ void NormalRange(float* out, int64_t numel, uint64_t key, int64_t first_index, f
   }
 }
 
+HWY_INLINE void UniformBlock(uint64_t counter, const RoundKeys& keys, FloatVector low, FloatVector width,
+                             Vector64 lanes, float* HWY_RESTRICT out) {
+  const FloatTag d;
+  const SignedTag di;
+  const Tag64 d64;
+  Vector64 words[4];
+  Philox(hn::Add(hn::Set(d64, counter), lanes), kUniformStream, keys, words);
+  const auto first = hn::BitCast(d64, Join(words[0], words[1]));
+  const auto second = hn::BitCast(d64, Join(words[2], words[3]));
+  const Vector64 random[2] = {hn::InterleaveLower(d64, first, second), hn::InterleaveUpper(d64, first, second)};
+  const hn::RebindToUnsigned<SignedTag> du;
+  for (int half = 0; half < 2; ++half) {
+    const auto bits = hn::BitCast(di, hn::ShiftRight<8>(hn::BitCast(du, random[half])));
+    const auto uniform = hn::Mul(hn::ConvertTo(d, bits), hn::Set(d, 0x1.0p-24f));
+    hn::StoreU(hn::Add(hn::Mul(uniform, width), low), d, out + half * (kBlockNumel / 2));
+  }
+}
+
+void UniformRange(float* out, int64_t numel, uint64_t key, int64_t first_index, float low_value, float width_value) {
+  const auto low = hn::Set(FloatTag(), low_value);
+  const auto width = hn::Set(FloatTag(), width_value);
+  const auto lanes = LaneCounters();
+  const RoundKeys keys(key);
+  alignas(64) float block[kBlockNumel];
+  int64_t i = 0;
+  const int64_t skip = first_index % 4;
+  if (skip != 0 && numel > 0) {
+    UniformBlock(first_index / 4, keys, low, width, lanes, block);
+    i = std::min<int64_t>(4 - skip, numel);
+    std::memcpy(out, block + skip, i * sizeof(float));
+  }
+  for (; i + kBlockNumel <= numel; i += kBlockNumel) {
+    UniformBlock((first_index + i) / 4, keys, low, width, lanes, out + i);
+  }
+  if (i < numel) {
+    UniformBlock((first_index + i) / 4, keys, low, width, lanes, block);
+    std::memcpy(out + i, block, (numel - i) * sizeof(float));
+  }
+}
+
 struct DropoutVectors {
   Vector64 lanes;
   hn::Vec<SignedTag> threshold;
@@ -252,6 +293,7 @@ namespace stowage::kernels {
 namespace {
 
 HWY_EXPORT(NormalRange);
+HWY_EXPORT(UniformRange);
 HWY_EXPORT(DropoutRange);
 
 // Some 20 us of work on one thread; parts start at a cache line, which is a whole number of counters too.
@@ -264,6 +306,13 @@ void FillNormal(float* out, int64_t numel, uint64_t key, int64_t first_index, fl
   STOWAGE_CHECK(first_index >= 0) << first_index;
   ParallelFor(numel, kGrainNumel, kCacheLineNumel, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(NormalRange)(out + begin, end - begin, key, first_index + begin, mean, stddev);
+  });
+}
+
+void FillUniform(float* out, int64_t numel, uint64_t key, int64_t first_index, float low, float high) {
+  STOWAGE_CHECK(first_index >= 0) << first_index;
+  ParallelFor(numel, kGrainNumel, kCacheLineNumel, [&](int64_t begin, int64_t end) {
+    HWY_DYNAMIC_DISPATCH(UniformRange)(out + begin, end - begin, key, first_index + begin, low, high - low);
   });
 }
 

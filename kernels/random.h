@@ -1,7 +1,7 @@
 // Random numbers as a function of (key, index): no state, any part in any order by any thread gives the same bits.
 //
 // Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011): the counter's words are
-// (i / 4 low, i / 4 high, stream, 0), word i % 4 of its result belongs to element i. Streams: 0 normals, 1 dropout,
+// (i / 4 low, i / 4 high, stream, 0), word i % 4 of its result belongs to element i. Streams: 0 normals, 1 dropout, 2 uniforms,
 // so that one key may serve both.
 //
 // Bits do not depend on threads, position, vector width, CPU or libm: logarithm, sine and cosine are polynomials of
@@ -17,6 +17,9 @@ namespace stowage::kernels {
 // out[i] = mean + stddev * normal(key, first_index + i), i in [0, numel); first_index >= 0.
 // Box-Muller in fp32 of 32-bit uniforms: |normal| <= 6.77.
 void FillNormal(float* out, int64_t numel, uint64_t key, int64_t first_index, float mean, float stddev);
+
+// out[i] = low + (high - low) * uniform(key, first_index + i), where uniform is in [0, 1), a multiple of 2^-24.
+void FillUniform(float* out, int64_t numel, uint64_t key, int64_t first_index, float low, float high);
 
 // out[i] = kept(key, first_index + i) ? in[i] / (1 - p) : 0, where kept is true with probability 1 - p (to 2^-32), also
 // where in[i] is NaN or infinite. in may be out; otherwise they do not overlap. 0 <= p <= 1.

@@ -33,13 +33,6 @@ struct Arguments {
   bool keys = false;
 };
 
-// What ResolveConfig does, without opening the data: a vocabulary that comes from there stays auto.
-absl::StatusOr<Config> ResolveWithoutData(const Config& config) {
-  STOWAGE_ASSIGN_OR_RETURN(Config resolved, ResolveConfig(config, 1));
-  resolved.model.vocabulary = config.model.vocabulary;
-  return resolved;
-}
-
 int Check(const Arguments& arguments) {
   const absl::StatusOr<Config> config = LoadConfig(arguments.config, arguments.sets);
   if (!config.ok()) {

@@ -44,8 +44,7 @@ struct Arguments {
 // Read, and refused where it would be refused later, before ranks spend time on meeting.
 absl::StatusOr<Config> ReadConfig(const Arguments& arguments) {
   STOWAGE_ASSIGN_OR_RETURN(Config config, LoadConfig(arguments.config, arguments.sets));
-  // The data's vocabulary is not known yet; 1 refuses nothing.
-  const absl::Status resolves = ResolveConfig(config, 1).status();
+  const absl::Status resolves = ResolveWithoutData(config).status();
   if (!resolves.ok()) return Annotate(resolves, arguments.config);
   return config;
 }

@@ -282,4 +282,24 @@ Codec<std::string> EmptyAs(const std::string& word, const Codec<std::string>& co
   return out;
 }
 
+Codec<std::vector<int64_t>> Shape() {
+  const Codec<int64_t> one = WholeNumber(1, int64_t{1} << 40);
+  Codec<std::vector<int64_t>> codec;
+  codec.type = "shape";
+  codec.allowed = "a list of whole numbers, each 1 or more";
+  codec.read = [one](const YamlNode& node) -> absl::StatusOr<std::vector<int64_t>> {
+    if (node.kind != YamlNode::Kind::kList || node.items.empty()) {
+      return WrongType("a list of whole numbers, [1, 28, 28]", node);
+    }
+    std::vector<int64_t> shape;
+    for (const YamlNode& item : node.items) {
+      STOWAGE_ASSIGN_OR_RETURN(shape.emplace_back(), one.read(item));
+    }
+    return shape;
+  };
+  codec.write = [](const std::vector<int64_t>& shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); };
+  codec.schema = {{"type", "array"}, {"items", one.schema}, {"minItems", 1}};
+  return codec;
+}
+
 }  // namespace stowage

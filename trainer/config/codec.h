@@ -50,6 +50,7 @@ Codec<std::string> Name();                // letters, digits and ._- : it become
 Codec<std::string> Text();                // not empty
 Codec<std::string> Path();                // ${ENV} is put in
 Codec<std::vector<std::string>> Paths();  // a path or a list of paths; [] is none
+Codec<std::vector<int64_t>> Shape();      // [1, 28, 28]: one whole number or more, each 1 or more
 Codec<BudgetValue> Budget();              // "6GiB", "80%", auto
 Codec<std::string> Recompute();           // none, every, ..., {every: k}, a list of segments
 

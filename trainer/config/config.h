@@ -33,6 +33,8 @@ struct ModelConfig {
   double dropout = 0.0;
   bool bias = true;
   bool tie = true;                      // the head uses the token embedding's matrix
+  std::optional<std::vector<int64_t>> input;  // shape of one sample's "inputs" (images, vectors); auto: the data's
+  std::optional<int64_t> outputs;       // classes, or numbers to predict; auto: what the data says
 };
 
 struct DataConfig {

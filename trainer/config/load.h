@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "trainer/config/config.h"
+#include "trainer/config/data_shape.h"
 
 namespace stowage {
 
@@ -26,13 +27,16 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& n
                                    const std::vector<std::string>& sets = {});
 
 // Fills every "auto" by the fixed, documented rule (until a search exists), and refuses values whose feature is not
-// built yet, by name ("sharding.zero: 3 is not built yet; 0 is"). `data_vocabulary` 0: the data does not say.
+// built yet, by name ("sharding.zero: 3 is not built yet; 0 is"). `data` is what the opened data says of itself.
 // micro_batch: independent of the number of ranks. run.threads, sharding.backend, data.format and the budgets keep
 // their "auto": they are decided at launch, or mean "no bound".
 // Unimplemented: a value that is not built yet. InvalidArgument: values or contradictions that a file would not get
 // through with either (the Config may come from a program), or a vocabulary that is missing or too small.
 // A resolved Config resolves to itself.
-absl::StatusOr<Config> ResolveConfig(const Config& config, int64_t data_vocabulary);
+absl::StatusOr<Config> ResolveConfig(const Config& config, const DataShape& data);
+
+// The part of ResolveConfig that needs no data: what can be refused, and filled, before any is opened.
+absl::StatusOr<Config> ResolveWithoutData(const Config& config);
 
 // A YAML file that loads back to the same Config, every key written, with one comment per section.
 std::string ConfigToYaml(const Config& config);

@@ -52,6 +52,24 @@ absl::Status RefuseWhatIsNotBuilt(const Config& config) {
   return absl::OkStatus();
 }
 
+// Every "auto" that needs no data.
+Config FillWithoutData(const Config& config) {
+  Config resolved = config;
+  FillAuto("cpu", resolved.run.device);
+  FillAuto("update", resolved.train.reduce_per);
+  FillAuto("none", resolved.memory.recompute);
+  FillAuto("device", resolved.memory.offload.optimizer);
+  FillAuto("device", resolved.memory.offload.gradients);
+  FillAuto("device", resolved.memory.offload.parameters);
+  FillAuto("device", resolved.memory.offload.activations);
+  if (!resolved.sharding.zero.has_value()) resolved.sharding.zero = 0;
+  if (!resolved.model.ffn.has_value()) resolved.model.ffn = 4 * resolved.model.width;
+  if (!resolved.train.micro_batch.has_value()) {
+    resolved.train.micro_batch = AutoMicroBatch(resolved.train.global_batch, resolved.model.context);
+  }
+  return resolved;
+}
+
 absl::Status ResolveVocabulary(int64_t data_vocabulary, ModelConfig& model) {
   if (!model.vocabulary.has_value()) {
     if (data_vocabulary <= 0) {
@@ -67,25 +85,42 @@ absl::Status ResolveVocabulary(int64_t data_vocabulary, ModelConfig& model) {
   return absl::OkStatus();
 }
 
+std::string ShapeText(const std::vector<int64_t>& shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }
+
+// Samples that are vectors, sequences or images, with classes or numbers to predict.
+absl::Status ResolveSamples(const DataShape& data, ModelConfig& model) {
+  if (!model.input.has_value()) model.input = data.input;
+  if (*model.input != data.input) {
+    return absl::InvalidArgumentError(absl::StrCat("model.input: ", ShapeText(*model.input),
+                                                   ", but a sample of the data is ", ShapeText(data.input),
+                                                   "; give that, or auto"));
+  }
+  if (!model.outputs.has_value()) model.outputs = data.outputs;
+  const bool fits = data.classes ? *model.outputs >= data.outputs : *model.outputs == data.outputs;
+  if (!fits) {
+    return absl::InvalidArgumentError(absl::StrCat("model.outputs: ", *model.outputs, ", but the data has ",
+                                                   data.outputs, data.classes ? " classes" : " numbers to predict",
+                                                   "; give that", data.classes ? " or more" : "", ", or auto"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::StatusOr<Config> ResolveConfig(const Config& config, int64_t data_vocabulary) {
+absl::StatusOr<Config> ResolveWithoutData(const Config& config) {
   STOWAGE_RETURN_IF_ERROR(CheckValues(config));
-  Config resolved = config;
-  FillAuto("cpu", resolved.run.device);
-  FillAuto("update", resolved.train.reduce_per);
-  FillAuto("none", resolved.memory.recompute);
-  FillAuto("device", resolved.memory.offload.optimizer);
-  FillAuto("device", resolved.memory.offload.gradients);
-  FillAuto("device", resolved.memory.offload.parameters);
-  FillAuto("device", resolved.memory.offload.activations);
-  if (!resolved.sharding.zero.has_value()) resolved.sharding.zero = 0;
-  if (!resolved.model.ffn.has_value()) resolved.model.ffn = 4 * resolved.model.width;
-  if (!resolved.train.micro_batch.has_value()) {
-    resolved.train.micro_batch = AutoMicroBatch(resolved.train.global_batch, resolved.model.context);
-  }
+  Config resolved = FillWithoutData(config);
   STOWAGE_RETURN_IF_ERROR(RefuseWhatIsNotBuilt(resolved));
-  STOWAGE_RETURN_IF_ERROR(ResolveVocabulary(data_vocabulary, resolved.model));
+  return resolved;
+}
+
+absl::StatusOr<Config> ResolveConfig(const Config& config, const DataShape& data) {
+  STOWAGE_ASSIGN_OR_RETURN(Config resolved, ResolveWithoutData(config));
+  if (data.input.empty()) {
+    STOWAGE_RETURN_IF_ERROR(ResolveVocabulary(data.vocabulary, resolved.model));
+  } else {
+    STOWAGE_RETURN_IF_ERROR(ResolveSamples(data, resolved.model));
+  }
   return resolved;
 }
 

@@ -12,10 +12,16 @@ namespace {
 
 constexpr char kBase[] = "data: {source: kjv}\ntrain: {steps: 5}\n";
 
+DataShape Tokens(int64_t vocabulary) {
+  DataShape data;
+  data.vocabulary = vocabulary;
+  return data;
+}
+
 absl::StatusOr<Config> Resolved(const std::vector<std::string>& sets, int64_t data_vocabulary = 256) {
   absl::StatusOr<Config> config = ParseConfig(kBase, "a.yaml", sets);
   EXPECT_TRUE(config.ok()) << config.status();
-  return config.ok() ? ResolveConfig(*config, data_vocabulary) : config;
+  return config.ok() ? ResolveConfig(*config, Tokens(data_vocabulary)) : config;
 }
 
 TEST(ResolveConfigTest, FillsEveryAutoByTheDocumentedRule) {
@@ -63,7 +69,7 @@ TEST(ResolveConfigTest, AResolvedConfigResolvesToItselfAndComesBackFromYaml) {
   const auto once = Resolved({"optimizer.schedule.final_lr=1e-4", "data.field=x y"});
   ASSERT_TRUE(once.ok()) << once.status();
   for (int64_t data_vocabulary : {0, 256}) {
-    const auto twice = ResolveConfig(*once, data_vocabulary);
+    const auto twice = ResolveConfig(*once, Tokens(data_vocabulary));
     ASSERT_TRUE(twice.ok()) << twice.status();
     EXPECT_EQ(ConfigDifferences(*once, *twice), std::vector<std::string>());
   }
@@ -112,12 +118,12 @@ TEST(ResolveConfigTest, AConfigFilledInByAProgramIsCheckedAsAFileIs) {
   Config config;
   config.data.source = "kjv";
   config.train.steps = 5;
-  EXPECT_TRUE(ResolveConfig(config, 256).ok());
+  EXPECT_TRUE(ResolveConfig(config, Tokens(256)).ok());
   config.model.layers = 0;
-  EXPECT_EQ(ResolveConfig(config, 256).status().message(), "model.layers: must be 1 to 10000, found 0");
+  EXPECT_EQ(ResolveConfig(config, Tokens(256)).status().message(), "model.layers: must be 1 to 10000, found 0");
   config.model.layers = 1;
   config.model.heads = 7;
-  EXPECT_EQ(ResolveConfig(config, 256).status().message(), "model.width 384 is not a multiple of model.heads 7");
+  EXPECT_EQ(ResolveConfig(config, Tokens(256)).status().message(), "model.width 384 is not a multiple of model.heads 7");
 }
 
 }  // namespace

@@ -40,6 +40,11 @@ std::vector<Field> ExperimentFields() {
               "Biases in linear layers and LayerNorms."),
       Declare(STOWAGE_FIELD(model.tie), TrueOrFalse(), "", Effect::kResults,
               "The head uses the token embedding's matrix: vocabulary * width weights fewer."),
+      Declare(STOWAGE_FIELD(model.input), Optional("auto", Shape()), "elements", Effect::kResults,
+              "Shape of one sample, where samples are no tokens: [channels, height, width], [features] or [time, "
+              "features]. auto: the data's."),
+      Declare(STOWAGE_FIELD(model.outputs), Optional("auto", WholeNumber(1, 1 << 24)), "", Effect::kResults,
+              "Classes, or numbers to predict, where samples are no tokens. auto: the data's."),
 
       // data
       Declare(STOWAGE_FIELD(data.source), EmptyAs("none", Choice({"kjv"})), "", Effect::kResults,

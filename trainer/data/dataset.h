@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "trainer/config/data_shape.h"
 #include "trainer/data/batch.h"
 #include "trainer/data/sample_id.h"
 
@@ -27,8 +28,8 @@ class Dataset {
   // and offset.
   virtual absl::StatusOr<Batch> Read(absl::Span<const SampleId> samples) const = 0;
 
-  // Distinct token ids (or classes), for `model.vocabulary: auto`; 0 where that has no meaning.
-  virtual int64_t vocabulary() const { return 0; }
+  // For every "auto" of the model that the data decides.
+  virtual DataShape shape() const = 0;
 
   // What identifies this data for a resume: format, files' sizes and checksums. Not paths.
   virtual std::string fingerprint() const = 0;

@@ -24,7 +24,7 @@ struct Data {
 //                        token files: read as they are (no validation files: no validation set)
 //                        one folder made by PrepareData, as train: both of its shards
 // Paths may be patterns (data/train_*.bin). `vocabulary` is model.vocabulary where the config sets it, else 0: every
-// token must be below it; files that do not say (nanogpt) are not checked with 0, and their dataset's vocabulary()
+// token must be below it; files that do not say (nanogpt) are not checked with 0, and their dataset's shape().vocabulary
 // is 0.
 //
 // What is prepared goes to the cache (data_cache.h), under a lock, unless it is there already and whole. Every rank may

@@ -47,7 +47,7 @@ TEST_F(OpenDataTest, TheBuiltInTextIsPreparedOnceAndSplit) {
   EXPECT_NE(said_[0].find("3963972 training tokens, 440441 validation tokens"), std::string::npos) << said_[0];
   EXPECT_EQ(data->train->size(), 3963972 / 256 - 1);
   EXPECT_EQ(data->validation->size(), 440440 / 256);
-  EXPECT_EQ(data->train->vocabulary(), 256);
+  EXPECT_EQ(data->train->shape().vocabulary, 256);
   const std::string fingerprint = data->train->fingerprint();
   data = Open(256);
   ASSERT_TRUE(data.ok()) << data.status();
@@ -115,7 +115,7 @@ TEST_F(OpenDataTest, TokenFilesAreReadAsTheyAre) {
   auto data = Open();
   ASSERT_TRUE(data.ok()) << data.status();
   EXPECT_EQ(data->train->size(), 40 / 8 - 1);
-  EXPECT_EQ(data->train->vocabulary(), 50257);
+  EXPECT_EQ(data->train->shape().vocabulary, 50257);
   EXPECT_EQ(data->validation, nullptr);
   EXPECT_FALSE(std::filesystem::exists(Path("cache")));
   // The same by a pattern.
@@ -133,7 +133,7 @@ TEST_F(OpenDataTest, NanoGptTokensAreCheckedAgainstTheModelsVocabulary) {
   config_.format = "nanogpt";
   auto data = Open();
   ASSERT_TRUE(data.ok()) << data.status();
-  EXPECT_EQ(data->train->vocabulary(), 0);
+  EXPECT_EQ(data->train->shape().vocabulary, 0);
   ASSERT_TRUE(Open(8, 66).ok());
   EXPECT_TRUE(Says(Open(8, 65).status(), {"val.bin", "token 65 at position 0"}));
   EXPECT_TRUE(Says(Open(8, 64).status(), {"train.bin", "token 64 at position 0"}));

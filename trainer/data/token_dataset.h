@@ -34,7 +34,11 @@ class TokenDataset : public Dataset {
   // InvalidArgument: an index that is not in [0, size). Else as TokenFile::Read.
   absl::StatusOr<Batch> Read(absl::Span<const SampleId> samples) const override;
 
-  int64_t vocabulary() const override { return tokens_.vocabulary(); }
+  DataShape shape() const override {
+    DataShape shape;
+    shape.vocabulary = tokens_.vocabulary();
+    return shape;
+  }
   std::string fingerprint() const override { return tokens_.fingerprint(); }
 
   // Where the windows of that epoch begin.

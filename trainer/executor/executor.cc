@@ -67,7 +67,7 @@ absl::Status Executor::Forward(Run& run, const Instruction& instruction) {
       HashKey({run.inputs.seed, static_cast<uint64_t>(run.inputs.step),
                static_cast<uint64_t>(run.inputs.global_index(instruction.micro)),
                static_cast<uint64_t>(instruction.target)});
-  micro.flow = RunForward(*model_.segments[instruction.target].segment, micro.flow,
+  micro.flow = RunForward(model_.segments[instruction.target], micro.flow,
                           ParametersOf(instruction.target, keep), context,
                           keep ? &micro.tapes[instruction.target] : nullptr);
   if (instruction.target == last) {

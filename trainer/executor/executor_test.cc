@@ -64,7 +64,7 @@ struct Outcome {
 
 Outcome RunRank(const Experiment& setup, Communicator& communicator) {
   Outcome outcome;
-  const Model model = MakeGpt2(setup.model);
+  const Model model = *MakeGpt2(setup.model);
   GroupStates groups;
   for (const GroupSpec& g : model.groups) {
     groups.push_back(std::make_unique<GroupState>(g, communicator.world_size()));
@@ -240,7 +240,7 @@ int64_t EvaluationPeak(int64_t layers) {
   EXPECT_TRUE(InstallCountingAllocator(ledger).ok());
   ModelConfig config = Tiny();
   config.layers = layers;
-  const Model model = MakeGpt2(config);
+  const Model model = *MakeGpt2(config);
   GroupStates groups;
   for (const GroupSpec& g : model.groups) {
     groups.push_back(std::make_unique<GroupState>(g, 1));

@@ -132,7 +132,7 @@ class GroupBuilder {
 
 }  // namespace
 
-Model MakeGpt2(const ModelConfig& config) {
+absl::StatusOr<Model> MakeGpt2(const ModelConfig& config) {
   STOWAGE_CHECK(config.ffn && config.vocabulary) << "the config is not resolved";
   const int64_t width = config.width;
   const Init normal = Init::Normal(0.02);

@@ -11,6 +11,7 @@
 #ifndef STOWAGE_TRAINER_MODEL_GPT2_H_
 #define STOWAGE_TRAINER_MODEL_GPT2_H_
 
+#include "absl/status/statusor.h"
 #include "trainer/config/config.h"
 #include "trainer/model/segment.h"
 
@@ -18,7 +19,7 @@ namespace stowage {
 
 // `config` is resolved (ffn and vocabulary are set). Weights: normal 0.02; the projections that write to the residual
 // stream: 0.02 / sqrt(2 * layers); biases 0, norms 1.
-Model MakeGpt2(const ModelConfig& config);
+absl::StatusOr<Model> MakeGpt2(const ModelConfig& config);
 
 }  // namespace stowage
 

@@ -28,23 +28,23 @@ int64_t Count(const Model& model) {
   return count;
 }
 
-TEST(Gpt2Test, HasThePublishedNumberOfParameters) { EXPECT_EQ(Count(MakeGpt2(Gpt2Small())), 124439808); }
+TEST(Gpt2Test, HasThePublishedNumberOfParameters) { EXPECT_EQ(Count(*MakeGpt2(Gpt2Small())), 124439808); }
 
 TEST(Gpt2Test, FreeHeadAndNoBiasesChangeTheCountByTheirSizes) {
   ModelConfig config = Gpt2Small();
   config.tie = false;
-  EXPECT_EQ(Count(MakeGpt2(config)), 124439808 + 50257 * 768);
+  EXPECT_EQ(Count(*MakeGpt2(config)), 124439808 + 50257 * 768);
   config.tie = true;
   config.bias = false;
   // Per layer: two norms, qkv, out, up, down; and the final norm.
-  EXPECT_EQ(Count(MakeGpt2(config)), 124439808 - 12 * (768 + 768 + 2304 + 768 + 3072 + 768) - 768);
+  EXPECT_EQ(Count(*MakeGpt2(config)), 124439808 - 12 * (768 + 768 + 2304 + 768 + 3072 + 768) - 768);
 }
 
 TEST(Gpt2Test, NamesAreUniqueAndEveryParameterIsUsed) {
   for (bool tie : {false, true}) {
     ModelConfig config = Gpt2Small();
     config.tie = tie;
-    const Model model = MakeGpt2(config);
+    const Model model = *MakeGpt2(config);
     std::set<std::string> names;
     std::set<std::pair<int, int>> used;
     size_t parameters = 0;

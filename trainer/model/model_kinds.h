@@ -12,7 +12,9 @@
 
 namespace stowage {
 
-using ModelFactory = std::function<Model(const ModelConfig&)>;
+// `config` is resolved: what the data decides (vocabulary, input, outputs) is set. InvalidArgument: sizes that make no
+// such model; the message names the key.
+using ModelFactory = std::function<absl::StatusOr<Model>(const ModelConfig& config)>;
 using ModelKinds = std::map<std::string, ModelFactory>;
 
 // gpt2.

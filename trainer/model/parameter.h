@@ -10,20 +10,23 @@
 
 namespace stowage {
 
-// How a parameter starts. Normal values are a pure function of (seed, parameter name, element).
+// How a parameter starts. Random values are a pure function of (seed, parameter name, element).
 struct Init {
-  enum class Kind { kZeros, kOnes, kNormal } kind = Kind::kZeros;
+  enum class Kind { kZeros, kOnes, kNormal, kUniform } kind = Kind::kZeros;
   double stddev = 0.0;  // kNormal
+  double bound = 0.0;   // kUniform: in [-bound, bound)
 
-  static Init Zeros() { return {Kind::kZeros, 0.0}; }
-  static Init Ones() { return {Kind::kOnes, 0.0}; }
+  static Init Zeros() { return {Kind::kZeros}; }
+  static Init Ones() { return {Kind::kOnes}; }
   static Init Normal(double stddev) { return {Kind::kNormal, stddev}; }
+  static Init Uniform(double bound) { return {Kind::kUniform, 0.0, bound}; }
 };
 
 struct ParameterSpec {
   std::string name;  // unique in the model: "layer.3.attn.qkv.weight"
   std::vector<int64_t> shape;
   Init init;
+  bool keep_fp32 = false;  // norms' weights: a segment that computes in bf16 still gets them in fp32
 
   int64_t numel() const {
     int64_t n = 1;

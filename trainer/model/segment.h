@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ATen/core/Tensor.h>
@@ -41,6 +42,18 @@ class Segment {
   virtual std::vector<at::Tensor> Forward(const std::vector<at::Tensor>& inputs,
                                           absl::Span<const Parameter> parameters,
                                           const SegmentContext& context) const = 0;
+
+  // The tensors by which autograd knows the parameters of the last Forward: what gradients are asked for. A segment
+  // around a torch::nn::Module, whose own tensors share the parameters' bytes, gives the module's.
+  virtual std::vector<at::Tensor> Leaves(absl::Span<const Parameter> parameters) const {
+    std::vector<at::Tensor> leaves;
+    for (const Parameter& p : parameters) leaves.push_back(p.value);
+    return leaves;
+  }
+
+  // State that Forward changes and no gradient reaches (BatchNorm's running statistics): by name, unique in the model.
+  // Floating ones are averaged over ranks before evaluation and save; others take the largest. Saved with the model.
+  virtual std::vector<std::pair<std::string, at::Tensor>> Buffers() const { return {}; }
 };
 
 // Which parameter of which group.
@@ -53,6 +66,8 @@ struct SegmentSpec {
   std::string name;
   std::vector<ParameterId> parameters;
   std::unique_ptr<Segment> segment;
+  // What its inputs are cast to, and its parameters except those with ParameterSpec::keep_fp32: kFloat or kBFloat16.
+  at::ScalarType compute = at::kFloat;
 };
 
 // Groups and segments in forward order. A segment may use several groups, a group may serve several segments (tied

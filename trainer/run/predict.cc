@@ -19,7 +19,7 @@ absl::StatusOr<at::Tensor> Predict(ModelState& state, const Batch& batch) {
       for (const ParameterId& id : segment.parameters) {
         parameters.push_back(state.groups[id.group]->parameter(id.parameter, /*with_gradient=*/false));
       }
-      flow = RunForward(*segment.segment, flow, parameters, context, nullptr);
+      flow = RunForward(segment, flow, parameters, context, nullptr);
     }
   }));
   return flow[0];

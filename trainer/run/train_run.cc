@@ -84,10 +84,10 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
 
   STOWAGE_RETURN_IF_ERROR(CheckSameConfig(
       asked, absl::StrCat("--run-dir ", outcome.run_dir, options.resume ? " --resume" : ""), communicator));
-  // What can be refused from the config alone is refused before a folder is made; the vocabulary comes from the data.
-  STOWAGE_RETURN_IF_ERROR(ResolveConfig(asked, asked.model.vocabulary.value_or(1)).status());
+  // What can be refused from the config alone is refused before a folder is made.
+  STOWAGE_RETURN_IF_ERROR(ResolveWithoutData(asked).status());
   STOWAGE_ASSIGN_OR_RETURN(const Data data, OpenDataTogether(asked, communicator, options));
-  STOWAGE_ASSIGN_OR_RETURN(const Config config, ResolveConfig(asked, data.train->vocabulary()));
+  STOWAGE_ASSIGN_OR_RETURN(const Config config, ResolveConfig(asked, data.train->shape()));
   STOWAGE_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config.optimizer));
 
   std::optional<RunFolder> folder;

@@ -48,6 +48,10 @@ void GroupState::Initialize(uint64_t seed) {
         kernels::FillNormal(to, layout_.numel(i), HashKey({seed, HashName(p.name)}), 0, 0.0f,
                             static_cast<float>(p.init.stddev));
         break;
+      case Init::Kind::kUniform:
+        kernels::FillUniform(to, layout_.numel(i), HashKey({seed, HashName(p.name)}), 0,
+                             static_cast<float>(-p.init.bound), static_cast<float>(p.init.bound));
+        break;
     }
   }
 }
