@@ -1,0 +1,211 @@
+// bf16 products: oneDNN's matmul primitive with the strides as they come, and blocks of fp32 products where it has
+// none.
+#include <omp.h>
+
+#include <algorithm>
+#include <memory>
+#include <mutex>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <tuple>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "absl/hash/hash.h"
+#include "absl/strings/match.h"
+#include "base/check.h"
+#include "kernels/bf16.h"
+#include "kernels/gemm.h"
+#include "kernels/gemm_internal.h"
+
+// LibTorch's headers carry those of another oneDNN, under the same names: this target must not depend on LibTorch.
+static_assert(DNNL_VERSION_MAJOR == 2, "not the oneDNN that is linked");
+
+namespace stowage::kernels {
+namespace {
+
+// All that a primitive depends on. oneDNN splits the work when a primitive is made, so the thread count is part of it.
+struct Key {
+  bool transpose_a, transpose_b, accumulate;
+  DType c_dtype;
+  int threads;
+  int64_t m, n, k, lda, ldb, ldc;
+
+  auto Tie() const { return std::tie(transpose_a, transpose_b, accumulate, c_dtype, threads, m, n, k, lda, ldb, ldc); }
+  bool operator==(const Key& other) const { return Tie() == other.Tie(); }
+  template <typename H>
+  friend H AbslHashValue(H h, const Key& key) {
+    return H::combine(std::move(h), key.Tie());
+  }
+};
+
+// Shared between threads: none of it changes once made, and scratch memory is the caller's.
+struct Product {
+  dnnl::memory::desc a, b, c, scratch;
+  dnnl::matmul primitive;
+};
+
+const dnnl::engine& Engine() {
+  static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  return engine;
+}
+
+dnnl::memory::desc Matrix(int64_t rows, int64_t columns, dnnl::memory::data_type dtype, bool transposed, int64_t ld) {
+  const dnnl::memory::dims strides = transposed ? dnnl::memory::dims{1, ld} : dnnl::memory::dims{ld, 1};
+  return dnnl::memory::desc({rows, columns}, dtype, strides);
+}
+
+// Null if oneDNN has nothing better than plain loops for it on this CPU (it has bf16 from AVX-512 on, emulated where
+// the instructions lack).
+std::shared_ptr<const Product> MakeProduct(const Key& key) {
+  using DataType = dnnl::memory::data_type;
+  auto product = std::make_shared<Product>();
+  product->a = Matrix(key.m, key.k, DataType::bf16, key.transpose_a, key.lda);
+  product->b = Matrix(key.k, key.n, DataType::bf16, key.transpose_b, key.ldb);
+  product->c = Matrix(key.m, key.n, key.c_dtype == DType::kFloat32 ? DataType::f32 : DataType::bf16, false, key.ldc);
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (key.accumulate) {
+    dnnl::post_ops sum;
+    sum.append_sum(1.0f);
+    attributes.set_post_ops(sum);
+  }
+  // Inside a parallel region the primitive runs on one thread, and must be made for one.
+  const int threads_before = omp_get_max_threads();
+  omp_set_num_threads(key.threads);
+  std::shared_ptr<const Product> result;
+  try {
+    const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(product->a, product->b, product->c), attributes,
+                                                   Engine());
+    if (!absl::StartsWith(description.impl_info_str(), "ref")) {
+      product->scratch = description.scratchpad_desc();
+      product->primitive = dnnl::matmul(description);
+      result = std::move(product);
+    }
+  } catch (const dnnl::error& error) {
+    STOWAGE_CHECK(error.status == dnnl_unimplemented)
+        << "oneDNN matmul: " << error.what() << " (" << error.status << "), m " << key.m << " n " << key.n << " k "
+        << key.k << " lda " << key.lda << " ldb " << key.ldb << " ldc " << key.ldc;
+  }
+  omp_set_num_threads(threads_before);
+  return result;
+}
+
+// Making a primitive takes 0.2 to 3 ms (it is compiled), finding one well below a microsecond. A training step has some
+// tens of shapes; the bound is for those who come with ever new ones, such as a text that grows.
+constexpr size_t kMostCached = 1024;
+
+class ProductCache {
+ public:
+  std::shared_ptr<const Product> Find(const Key& key) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = products_.find(key);
+    if (found != products_.end()) return found->second;
+    if (products_.size() == kMostCached) products_.clear();
+    return products_[key] = MakeProduct(key);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<Key, std::shared_ptr<const Product>, absl::Hash<Key>> products_;
+};
+
+// What oneDNN packs into: 1 to 2 MiB a calling thread at a GPT's shapes, kept for the next call.
+void* Scratch(size_t bytes) {
+  constexpr size_t kAlignment = 64;
+  thread_local std::vector<char> buffer;
+  if (buffer.size() < bytes + kAlignment) buffer.resize(bytes + kAlignment);
+  void* start = buffer.data();
+  size_t space = buffer.size();
+  return std::align(kAlignment, bytes, start, space);
+}
+
+void Run(const Product& product, const void* a, const void* b, void* c) {
+  const dnnl::engine& engine = Engine();
+  dnnl::stream stream(engine);
+  product.primitive.execute(
+      stream, {{DNNL_ARG_SRC, dnnl::memory(product.a, engine, const_cast<void*>(a))},
+               {DNNL_ARG_WEIGHTS, dnnl::memory(product.b, engine, const_cast<void*>(b))},
+               {DNNL_ARG_DST, dnnl::memory(product.c, engine, c)},
+               {DNNL_ARG_SCRATCHPAD, dnnl::memory(product.scratch, engine, Scratch(product.scratch.get_size()))}});
+  stream.wait();
+}
+
+// fp32 copies of blocks, fp32 products of those. A product of two bf16 is exact in fp32: the bits differ from the
+// primitive's by the order of sums alone. Blocks of 1 to 2 MiB: the copies are read often while they are in a cache.
+constexpr int64_t kBlockRows = 512;
+constexpr int64_t kBlockDepth = 1024;
+
+const uint16_t* Element(const void* matrix, bool transposed, int64_t ld, int64_t row, int64_t column) {
+  return static_cast<const uint16_t*>(matrix) + (transposed ? column * ld + row : row * ld + column);
+}
+
+void CastBlock(const uint16_t* from, int64_t ld, int64_t rows, int64_t columns, float* to) {
+  for (int64_t row = 0; row < rows; ++row) {
+    std::transform(from + row * ld, from + row * ld + columns, to + row * columns, Bf16ToFp32);
+  }
+}
+
+void BlockedProduct(const Key& key, const void* a, const void* b, void* c) {
+  std::vector<float> a_block(kBlockRows * kBlockDepth), b_block(kBlockDepth * kBlockRows), c_block;
+  if (key.c_dtype == DType::kBFloat16) c_block.resize(kBlockRows * kBlockRows);
+  for (int64_t row = 0; row < key.m; row += kBlockRows) {
+    const int64_t rows = std::min(kBlockRows, key.m - row);
+    for (int64_t column = 0; column < key.n; column += kBlockRows) {
+      const int64_t columns = std::min(kBlockRows, key.n - column);
+      const int64_t at = row * key.ldc + column;
+      float* to = c_block.empty() ? static_cast<float*>(c) + at : c_block.data();
+      const int64_t ld = c_block.empty() ? key.ldc : columns;
+      for (int64_t depth = 0; depth < key.k; depth += kBlockDepth) {
+        const int64_t depths = std::min(kBlockDepth, key.k - depth);
+        const int64_t a_rows = key.transpose_a ? depths : rows, a_columns = key.transpose_a ? rows : depths;
+        const int64_t b_rows = key.transpose_b ? columns : depths, b_columns = key.transpose_b ? depths : columns;
+        CastBlock(Element(a, key.transpose_a, key.lda, row, depth), key.lda, a_rows, a_columns, a_block.data());
+        CastBlock(Element(b, key.transpose_b, key.ldb, depth, column), key.ldb, b_rows, b_columns, b_block.data());
+        UncountedGemm(static_cast<Transpose>(key.transpose_a), static_cast<Transpose>(key.transpose_b), rows, columns,
+                      depths, a_block.data(), a_columns, b_block.data(), b_columns,
+                      key.accumulate || depth > 0 ? 1.0f : 0.0f, to, ld);
+      }
+      if (c_block.empty()) continue;
+      for (int64_t i = 0; i < rows; ++i) {
+        std::transform(to + i * ld, to + i * ld + columns, static_cast<uint16_t*>(c) + at + i * key.ldc, Fp32ToBf16);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void GemmBf16(Transpose transpose_a, Transpose transpose_b, int64_t m, int64_t n, int64_t k, const void* a, int64_t lda,
+              const void* b, int64_t ldb, float beta, void* c, int64_t ldc, DType c_dtype) {
+  STOWAGE_CHECK((c_dtype == DType::kFloat32 && (beta == 0.0f || beta == 1.0f)) ||
+                (c_dtype == DType::kBFloat16 && beta == 0.0f))
+      << "beta " << beta << " into " << DTypeName(c_dtype);
+  if (m == 0 || n == 0) return;
+  if (k == 0) {
+    if (beta == 1.0f) return;
+    const int64_t bytes = DTypeBytes(c_dtype);
+    for (int64_t row = 0; row < m; ++row) std::fill_n(static_cast<char*>(c) + row * ldc * bytes, n * bytes, 0);
+    return;
+  }
+  CountGemmFlops(DType::kBFloat16, m, n, k);
+  static ProductCache& cache = *new ProductCache;  // never destroyed: a thread may still multiply at exit
+  const Key key = {transpose_a == Transpose::kYes,
+                   transpose_b == Transpose::kYes,
+                   beta == 1.0f,
+                   c_dtype,
+                   omp_in_parallel() ? 1 : omp_get_max_threads(),
+                   m,
+                   n,
+                   k,
+                   lda,
+                   ldb,
+                   ldc};
+  if (const std::shared_ptr<const Product> product = cache.Find(key)) {
+    Run(*product, a, b, c);
+  } else {
+    BlockedProduct(key, a, b, c);
+  }
+}
+
+}  // namespace stowage::kernels
