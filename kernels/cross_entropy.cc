@@ -13,15 +13,31 @@
 #include "hwy/highway.h"
 //
 #include "hwy/contrib/math/math-inl.h"
+#include "kernels/bf16-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace stowage::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
+// row[i] = row[i] * scale, less 1 at the target, in place. The element of bf16 that is written lies before, or where,
+// the next one of fp32 is read.
+void GradientToBf16(float* row, int64_t target, int64_t classes, float scale) {
+  const hn::ScalableTag<float> d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  uint16_t* to = reinterpret_cast<uint16_t*>(row);
+  const float at_target = row[target] * scale - 1.0f;
+  const auto factor = hn::Set(d, scale);
+  int64_t i = 0;
+  for (; i + lanes <= classes; i += lanes) StoreBf16(hn::Mul(hn::LoadU(d, row + i), factor), d, to + i);
+  const hn::CappedTag<float, 1> one;
+  for (; i < classes; ++i) StoreBf16(hn::Mul(hn::LoadU(one, row + i), hn::Set(one, scale)), one, to + i);
+  StoreBf16(hn::Set(one, at_target), one, to + target);
+}
+
 // Three passes over a row that stays in the second-level cache: maximum, sum of exponentials (which replace the
 // logits if the gradient is wanted), scale. The tail goes through the same code by way of a padded vector.
-double RowLoss(float* row, int64_t target, int64_t classes, bool with_gradient) {
+double RowLoss(float* row, int64_t target, int64_t classes, bool with_gradient, bool gradient_in_bf16) {
   const hn::ScalableTag<float> d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   const int64_t whole = classes / lanes * lanes;
@@ -64,7 +80,9 @@ double RowLoss(float* row, int64_t target, int64_t classes, bool with_gradient) 
   }
   const float total = hn::AllFalse(d, nan) ? hn::GetLane(hn::SumOfLanes(d, sum)) : std::nanf("");
 
-  if (with_gradient) {
+  if (with_gradient && gradient_in_bf16) {
+    GradientToBf16(row, target, classes, 1.0f / total);
+  } else if (with_gradient) {
     const float inverse = 1.0f / total;
     const auto scale = hn::Set(d, inverse);
     for (int64_t i = 0; i < whole; i += lanes) hn::StoreU(hn::Mul(hn::LoadU(d, row + i), scale), d, row + i);
@@ -84,8 +102,10 @@ namespace stowage::kernels {
 
 HWY_EXPORT(RowLoss);
 
-double CrossEntropy(float* logits, const int64_t* targets, int64_t rows, int64_t classes, int64_t ignored,
-                    bool with_gradient) {
+namespace {
+
+double Sweep(float* logits, const int64_t* targets, int64_t rows, int64_t classes, int64_t ignored, bool with_gradient,
+             bool gradient_in_bf16) {
   std::vector<double> losses(static_cast<size_t>(rows), 0.0);
   // About 16k elements a piece: below that, waking the team costs more than the row.
   const int64_t grain = std::max<int64_t>(1, 16384 / classes);
@@ -96,12 +116,23 @@ double CrossEntropy(float* logits, const int64_t* targets, int64_t rows, int64_t
         if (with_gradient) std::memset(row, 0, static_cast<size_t>(classes) * sizeof(float));
         continue;
       }
-      losses[r] = HWY_DYNAMIC_DISPATCH(RowLoss)(row, targets[r], classes, with_gradient);
+      losses[r] = HWY_DYNAMIC_DISPATCH(RowLoss)(row, targets[r], classes, with_gradient, gradient_in_bf16);
     }
   });
   double sum = 0.0;
   for (double loss : losses) sum += loss;
   return sum;
+}
+
+}  // namespace
+
+double CrossEntropy(float* logits, const int64_t* targets, int64_t rows, int64_t classes, int64_t ignored,
+                    bool with_gradient) {
+  return Sweep(logits, targets, rows, classes, ignored, with_gradient, /*gradient_in_bf16=*/false);
+}
+
+double CrossEntropyBf16Gradient(float* logits, const int64_t* targets, int64_t rows, int64_t classes, int64_t ignored) {
+  return Sweep(logits, targets, rows, classes, ignored, /*with_gradient=*/true, /*gradient_in_bf16=*/true);
 }
 
 }  // namespace stowage::kernels

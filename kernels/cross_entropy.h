@@ -14,6 +14,10 @@ namespace stowage::kernels {
 double CrossEntropy(float* logits, const int64_t* targets, int64_t rows, int64_t classes, int64_t ignored,
                     bool with_gradient);
 
+// The same with the gradient in bf16, rounded once, for products in bf16: row r's gradient takes the first half of the
+// bytes that its logits took. So `logits`, seen as bf16, holds a matrix [rows, classes] with rows 2 * classes apart.
+double CrossEntropyBf16Gradient(float* logits, const int64_t* targets, int64_t rows, int64_t classes, int64_t ignored);
+
 }  // namespace stowage::kernels
 
 #endif  // STOWAGE_KERNELS_CROSS_ENTROPY_H_

@@ -4,9 +4,11 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "base/hash.h"
+#include "kernels/cast.h"
 
 namespace stowage::kernels {
 namespace {
@@ -68,6 +70,21 @@ TEST_P(CrossEntropyTest, WithoutGradientTheLossHasTheSameBitsAndLogitsStay) {
   const Case before = b;
   EXPECT_EQ(CrossEntropy(b.logits.data(), b.targets.data(), rows, classes, kIgnored, false), with);
   EXPECT_EQ(b.logits, before.logits);
+}
+
+TEST_P(CrossEntropyTest, TheGradientInBf16IsTheRoundedOneWithTheSameLoss) {
+  const int64_t rows = 5, classes = GetParam();
+  Case a = MakeCase(rows, classes, 4.0f), b = a;
+  a.targets[2] = b.targets[2] = kIgnored;
+  const double loss = CrossEntropy(a.logits.data(), a.targets.data(), rows, classes, kIgnored, true);
+  EXPECT_EQ(CrossEntropyBf16Gradient(b.logits.data(), b.targets.data(), rows, classes, kIgnored), loss);
+  std::vector<uint16_t> rounded(a.logits.size());
+  CastFp32ToBf16(a.logits.data(), rounded.data(), rows * classes);
+  for (int64_t r = 0; r < rows; ++r) {
+    std::vector<uint16_t> row(classes);
+    std::memcpy(row.data(), b.logits.data() + r * classes, classes * sizeof(uint16_t));
+    EXPECT_EQ(row, std::vector<uint16_t>(rounded.begin() + r * classes, rounded.begin() + (r + 1) * classes)) << r;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Classes, CrossEntropyTest, testing::Values(1, 2, 7, 15, 16, 17, 256, 257, 5003));
