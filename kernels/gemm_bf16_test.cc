@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <thread>
 #include <vector>
 
@@ -179,6 +180,43 @@ TEST(GemmBf16DeathTest, AddingToBf16OrWithAnotherBetaIsABug) {
   EXPECT_DEATH(multiply(0.5f, DType::kFloat32), "beta 0.5 into F32");
   EXPECT_DEATH(multiply(0.0f, DType::kFloat16), "into F16");
 }
+
+// On CPUs without bf16, oneDNN emulates (AVX-512) or has none (below), and blocks of fp32 are multiplied. A fresh
+// process each, since oneDNN looks at the variable once.
+class GemmBf16OnAnotherCpuDeathTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(GemmBf16OnAnotherCpuDeathTest, GivesTheSameProductWithinRounding) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  // Beyond one block in each direction, the depth included, and none a multiple of it.
+  constexpr int64_t kRows = 530, kColumns = 520, kDepth = 1100;
+  const auto run = [&] {
+    setenv("DNNL_MAX_CPU_ISA", GetParam(), 1);
+    omp_set_num_threads(1);
+    const Values a(kRows * kDepth, 1), b(kDepth * kColumns, 2);
+    std::vector<float> expected(kRows * kColumns), c = TestValues(kRows * kColumns, 3);
+    const std::vector<float> before = c;
+    std::vector<uint16_t> rounded(kRows * kColumns);
+    for (const bool transposed : {false, true}) {
+      const Transpose t = transposed ? Transpose::kYes : Transpose::kNo;
+      const int64_t lda = transposed ? kRows : kDepth, ldb = transposed ? kDepth : kColumns;
+      c = before;
+      Gemm(t, t, kRows, kColumns, kDepth, a.fp32.data(), lda, b.fp32.data(), ldb, 0.0f, expected.data(), kColumns);
+      GemmBf16(t, t, kRows, kColumns, kDepth, a.bf16.data(), lda, b.bf16.data(), ldb, 1.0f, c.data(), kColumns,
+               DType::kFloat32);
+      GemmBf16(t, t, kRows, kColumns, kDepth, a.bf16.data(), lda, b.bf16.data(), ldb, 0.0f, rounded.data(), kColumns,
+               DType::kBFloat16);
+      for (size_t i = 0; i < c.size(); ++i) {
+        // As in WeightGradientMatchesAten, with 1100 terms; bf16 rounds by up to 2^-9 of the value.
+        EXPECT_NEAR(c[i] - before[i], expected[i], 5e-3);
+        EXPECT_NEAR(Bf16ToFp32(rounded[i]), expected[i], 5e-3 + 0x1p-8 * std::abs(expected[i]));
+      }
+    }
+    std::exit(testing::Test::HasFailure() ? 1 : 0);
+  };
+  EXPECT_EXIT(run(), testing::ExitedWithCode(0), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpus, GemmBf16OnAnotherCpuDeathTest, testing::Values("SSE41", "AVX2", "AVX512_CORE"));
 
 TEST(GemmFlopsTest, AreCountedByTheTypeOfTheInputs) {
   const Values a(30, 1), b(42, 2);
