@@ -27,6 +27,7 @@ Command TrainCommand();
 Command EvalCommand();
 Command SampleCommand();
 Command PrepareCommand();
+Command ExportCommand();
 Command ConfigCommand();
 Command VersionCommand();
 

@@ -12,8 +12,8 @@
 #include "absl/strings/str_join.h"
 #include "base/exit_code.h"
 #include "tools/stowage/exit_codes.h"
-#include "tools/stowage/speak.h"
-#include "tools/stowage/start.h"
+#include "trainer/run/speak.h"
+#include "trainer/run/start.h"
 
 namespace stowage {
 namespace {
@@ -42,7 +42,8 @@ std::string WhatIsWrong(const CLI::ParseError& error, int argc, char** argv, con
 }  // namespace
 
 std::vector<Command> Commands() {
-  return {TrainCommand(), EvalCommand(), SampleCommand(), PrepareCommand(), ConfigCommand(), VersionCommand()};
+  return {TrainCommand(),  EvalCommand(),   SampleCommand(), PrepareCommand(),
+          ExportCommand(), ConfigCommand(), VersionCommand()};
 }
 
 int RunCommandLine(int argc, char** argv, const std::vector<Command>& commands) {
