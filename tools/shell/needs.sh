@@ -18,7 +18,10 @@ header|hwy/highway.h|libhwy-dev|Highway 1.0, vector instructions
 header|nlohmann/json.hpp|nlohmann-json3-dev|JSON 3.11
 header|isa-l.h|libisal-dev|ISA-L 2.30, checksums
 header|dnnl.h|libdnnl-dev|oneDNN 2.6, matrix products
+header|zlib.h|zlib1g-dev|zlib 1.2, reads compressed data files
+header|sentencepiece_processor.h|libsentencepiece-dev|SentencePiece 0.1.97, subword tokenizers
 command|bible|bible-kjv|the text that the quickstart learns from
+file|usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz|dataset-fashion-mnist|the images that examples learn from
 '
 mpi_needs='
 file|usr/lib/x86_64-linux-gnu/openmpi/include/mpi.h|libopenmpi-dev|Open MPI 4.1

@@ -67,6 +67,37 @@ Json NumberSchema(const NumberRange& range) {
   return schema;
 }
 
+// One value of `one`, or a list of them, which may be empty.
+Codec<std::vector<std::string>> OneOrMore(const Codec<std::string>& one, const std::string& type,
+                                          const std::string& allowed) {
+  Codec<std::vector<std::string>> codec;
+  codec.type = type;
+  codec.allowed = allowed;
+  codec.read = [one, allowed](const YamlNode& node) -> absl::StatusOr<std::vector<std::string>> {
+    if (node.kind == YamlNode::Kind::kScalar) {
+      STOWAGE_ASSIGN_OR_RETURN(std::string value, one.read(node));
+      return std::vector<std::string>{std::move(value)};
+    }
+    if (node.kind != YamlNode::Kind::kList) return WrongType(allowed, node);
+    std::vector<std::string> values;
+    for (const YamlNode& item : node.items) {
+      STOWAGE_ASSIGN_OR_RETURN(values.emplace_back(), one.read(item));
+    }
+    return values;
+  };
+  codec.write = [one](const std::vector<std::string>& values) {
+    return absl::StrCat("[",
+                        absl::StrJoin(values, ", ",
+                                      [&one](std::string* out, const std::string& value) {
+                                        // In a flow list a plain "a,b" would be two.
+                                        absl::StrAppend(out, one.write(value));
+                                      }),
+                        "]");
+  };
+  codec.schema = {{"anyOf", Json::array({one.schema, Json{{"type", "array"}, {"items", one.schema}}})}};
+  return codec;
+}
+
 }  // namespace
 
 absl::Status WrongType(const std::string& wanted, const YamlNode& found) {
@@ -236,35 +267,11 @@ Codec<std::string> Path() {
   return codec;
 }
 
-Codec<std::vector<std::string>> Paths() {
-  const Codec<std::string> one = Path();
-  Codec<std::vector<std::string>> codec;
-  codec.type = "paths";
-  codec.allowed = "a path or a list of paths";
-  codec.read = [one](const YamlNode& node) -> absl::StatusOr<std::vector<std::string>> {
-    if (node.kind == YamlNode::Kind::kScalar) {
-      STOWAGE_ASSIGN_OR_RETURN(std::string path, one.read(node));
-      return std::vector<std::string>{std::move(path)};
-    }
-    if (node.kind != YamlNode::Kind::kList) return WrongType("a path or a list of paths", node);
-    std::vector<std::string> paths;
-    for (const YamlNode& item : node.items) {
-      STOWAGE_ASSIGN_OR_RETURN(paths.emplace_back(), one.read(item));
-    }
-    return paths;
-  };
-  codec.write = [one](const std::vector<std::string>& paths) {
-    return absl::StrCat("[",
-                        absl::StrJoin(paths, ", ",
-                                      [&one](std::string* out, const std::string& path) {
-                                        // In a flow list a plain "a,b" would be two.
-                                        absl::StrAppend(out, one.write(path));
-                                      }),
-                        "]");
-  };
-  codec.schema = {{"anyOf", Json::array({one.schema, Json{{"type", "array"}, {"items", one.schema}}})}};
-  return codec;
-}
+Codec<std::vector<std::string>> Paths() { return OneOrMore(Path(), "paths", "a path or a list of paths"); }
+
+Codec<std::vector<std::string>> Columns() { return OneOrMore(Text(), "names", "a name or a list of names"); }
+
+Codec<std::vector<std::string>> Patterns() { return OneOrMore(Text(), "names", "a name or a list of names, * for any letters"); }
 
 Codec<std::string> EmptyAs(const std::string& word, const Codec<std::string>& codec) {
   const Codec<std::optional<std::string>> inner = Optional(word, codec);

@@ -50,8 +50,11 @@ Codec<std::string> Name();                // letters, digits and ._- : it become
 Codec<std::string> Text();                // not empty
 Codec<std::string> Path();                // ${ENV} is put in
 Codec<std::vector<std::string>> Paths();  // a path or a list of paths; [] is none
+Codec<std::vector<std::string>> Patterns();  // a name or a list of names, * for any letters; [] is none
+Codec<std::vector<std::string>> Columns();  // a name or a list of names; [] is none
 Codec<std::vector<int64_t>> Shape();      // [1, 28, 28]: one whole number or more, each 1 or more
 Codec<BudgetValue> Budget();              // "6GiB", "80%", auto
+Codec<ModelOptions> Options();              // {depth: 3, name: text}
 Codec<std::string> Recompute();           // none, every, ..., {every: k}, a list of segments
 
 // `codec`, or `word` for no value. A quoted "word" is text, not the word.
@@ -62,6 +65,7 @@ Codec<std::string> EmptyAs(const std::string& word, const Codec<std::string>& co
 // Helpers of codecs.
 absl::Status WrongType(const std::string& wanted, const YamlNode& found);
 std::string WriteNumber(double value);            // shortest that reads back to the same bits
+std::string WriteOption(const OptionValue& value);
 std::string WriteText(const std::string& value);  // in quotes where YAML would take it for something else
 // "must be 1 or more, found 0" becomes "must be 1 or more, or auto, found 0".
 absl::Status AlsoAllowed(const std::string& word, const absl::Status& error);

@@ -9,8 +9,10 @@
 #define STOWAGE_TRAINER_CONFIG_CONFIG_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace stowage {
@@ -22,29 +24,45 @@ struct RunConfig {
   std::optional<int64_t> threads;  // per rank; auto: the cores this rank may use / ranks on the host
 };
 
+// Sizes of a model that a program brings itself: words and values as its kind declares them.
+using OptionValue = std::variant<bool, int64_t, double, std::string>;
+using ModelOptions = std::map<std::string, OptionValue>;
+
+// Which key means something for which kind: model_keys.h.
 struct ModelConfig {
   std::string kind = "gpt2";
+  std::string init_from;                // Hugging Face folder to start from; LoadConfig takes kind and sizes from it
   int64_t layers = 6;
   int64_t width = 384;
   int64_t heads = 6;
+  std::optional<int64_t> kv_heads;      // heads of keys and values; auto: heads
   int64_t context = 256;                // tokens a sequence
-  std::optional<int64_t> ffn;           // hidden width of the feed-forward; auto: 4 * width
+  std::optional<int64_t> ffn;           // hidden width of the feed-forward; auto: 4 * width, llama's: about 8/3
   std::optional<int64_t> vocabulary;    // auto: what the data says
   double dropout = 0.0;
   bool bias = true;
-  bool tie = true;                      // the head uses the token embedding's matrix
+  std::optional<bool> norm_bias;        // of LayerNorms; auto: as bias
+  std::optional<bool> tie;              // the head uses the token embedding's matrix; auto: gpt2 does
+  double norm_eps = 1e-5;               // llama
+  double rope_theta = 10000.0;          // llama
+  std::string cell = "lstm";            // rnn: lstm | gru
   std::optional<std::vector<int64_t>> input;  // shape of one sample's "inputs" (images, vectors); auto: the data's
   std::optional<int64_t> outputs;       // classes, or numbers to predict; auto: what the data says
+  ModelOptions options;                 // of a kind that the program registered
+  std::string loss = "auto";            // auto | cross_entropy | mse; resolved: what the data has, where it is samples
 };
 
 struct DataConfig {
-  std::string source;                     // a built-in text by name: "kjv"; empty: train/validation paths
+  std::string source;                     // built-in data by name: "kjv"; empty: train/validation paths
   std::vector<std::string> train;         // paths, ${ENV} expanded
   std::vector<std::string> validation;    // paths
-  std::string format = "auto";            // auto | text | jsonl | stowage | llmc | nanogpt
+  std::string format = "auto";            // auto | text | jsonl | stowage | llmc | nanogpt | idx | csv | safetensors
   std::string field = "text";             // of a JSONL line
   std::string tokenizer = "bytes";
   double validation_fraction = 0.1;       // split off a source that has no validation part of its own
+  std::vector<std::string> targets;       // csv: columns of numbers to predict
+  std::string class_column;               // csv: the column that holds the class; exactly one of the two
+  std::optional<std::vector<int64_t>> view;  // of a sample's inputs, where samples are no tokens; auto: as in the file
   std::string cache;                      // where prepared shards go; empty: $XDG_CACHE_HOME/stowage/data
 };
 
@@ -119,6 +137,7 @@ struct Config {
   TrainConfig train;
   OptimizerConfig optimizer;
   std::string precision = "fp32";         // fp32 | bf16 | fp16
+  std::vector<std::string> fp32_segments; // names or patterns of segments that compute in fp32 all the same
   MemoryConfig memory;
   ShardingConfig sharding;
   CheckpointConfig checkpoint;

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/check.h"
 #include "base/file.h"
 #include "base/status_macros.h"
 
@@ -30,6 +31,23 @@ struct Builtin {
 constexpr Builtin kBuiltins[] = {
     {"kjv", "bible-kjv", {"bible", "-f", "Gen1:1-Rev22:21", nullptr}, 4404412},
 };
+
+struct BuiltinImages {
+  const char* name;
+  const char* package;
+  const char* folder;
+};
+
+constexpr BuiltinImages kBuiltinImages[] = {
+    {"fashion-mnist", "dataset-fashion-mnist", "/usr/share/datasets/fashion-mnist"},
+};
+
+const BuiltinImages* FindImages(const std::string& name) {
+  for (const BuiltinImages& builtin : kBuiltinImages) {
+    if (name == builtin.name) return &builtin;
+  }
+  return nullptr;
+}
 
 const Builtin* Find(const std::string& name) {
   for (const Builtin& builtin : kBuiltins) {
@@ -57,11 +75,11 @@ int EditDistance(const std::string& a, const std::string& b) {
 std::string Nearest(const std::string& name) {
   std::string nearest;
   int least = 3;
-  for (const Builtin& builtin : kBuiltins) {
-    const int distance = EditDistance(name, builtin.name);
+  for (const std::string& builtin : BuiltinSourceNames()) {
+    const int distance = EditDistance(name, builtin);
     if (distance < least) {
       least = distance;
-      nearest = builtin.name;
+      nearest = builtin;
     }
   }
   return nearest;
@@ -97,21 +115,44 @@ absl::StatusOr<int> RunInto(const Builtin& builtin, const std::string& path) {
 std::vector<std::string> BuiltinSourceNames() {
   std::vector<std::string> names;
   for (const Builtin& builtin : kBuiltins) names.push_back(builtin.name);
+  for (const BuiltinImages& builtin : kBuiltinImages) names.push_back(builtin.name);
   return names;
 }
 
 absl::Status CheckBuiltinSource(const std::string& name) {
-  if (Find(name) != nullptr) return absl::OkStatus();
+  if (Find(name) != nullptr || IsBuiltinImages(name)) return absl::OkStatus();
   const std::vector<std::string> names = BuiltinSourceNames();
   const std::string nearest = Nearest(name);
-  return absl::InvalidArgumentError(absl::StrCat("data.source: '", name, "' is not a built-in text; ",
+  return absl::InvalidArgumentError(absl::StrCat("data.source: '", name, "' is not built-in data; ",
                                                  nearest.empty() ? "" : absl::StrCat("did you mean ", nearest, "? "),
                                                  "There is: ", absl::StrJoin(names, ", "),
                                                  ". Your own files go in data.train"));
 }
 
+bool IsBuiltinImages(const std::string& name) { return FindImages(name) != nullptr; }
+
+absl::StatusOr<BuiltinImageFiles> FindBuiltinImages(const std::string& name) {
+  const BuiltinImages* builtin = FindImages(name);
+  STOWAGE_CHECK(builtin != nullptr) << name;
+  const auto path = [&](const char* file) { return absl::StrCat(builtin->folder, "/", file); };
+  const BuiltinImageFiles files = {{path("train-images-idx3-ubyte.gz"), path("train-labels-idx1-ubyte.gz")},
+                                   {path("t10k-images-idx3-ubyte.gz"), path("t10k-labels-idx1-ubyte.gz")}};
+  for (const auto* part : {&files.train, &files.validation}) {
+    for (const std::string& file : *part) {
+      if (PathExists(file)) continue;
+      return absl::FailedPreconditionError(
+          absl::StrCat("data.source: ", name, " is read from ", file, ", which is not there; install Debian's package ",
+                       builtin->package, " (apt-get install ", builtin->package,
+                       "), or give such files with data: {train: [images, labels], validation: [images, labels], "
+                       "format: idx}"));
+    }
+  }
+  return files;
+}
+
 absl::Status WriteBuiltinSource(const std::string& name, const std::string& path) {
   STOWAGE_RETURN_IF_ERROR(CheckBuiltinSource(name));
+  if (Find(name) == nullptr) return absl::InvalidArgumentError(absl::StrCat("data.source: ", name, " is no text"));
   const Builtin& builtin = *Find(name);
   STOWAGE_ASSIGN_OR_RETURN(int status, RunInto(builtin, path));
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {

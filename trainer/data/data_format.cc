@@ -24,19 +24,25 @@ absl::string_view DataFormatName(DataFormat format) {
       return "llmc";
     case DataFormat::kNanoGpt:
       return "nanogpt";
+    case DataFormat::kIdx:
+      return "idx";
+    case DataFormat::kCsv:
+      return "csv";
+    case DataFormat::kSafetensors:
+      return "safetensors";
   }
   return "?";
 }
 
 absl::StatusOr<DataFormat> FindDataFormat(const std::string& path, absl::string_view declared) {
-  for (DataFormat format :
-       {DataFormat::kText, DataFormat::kJsonl, DataFormat::kStowage, DataFormat::kLlmC, DataFormat::kNanoGpt}) {
+  for (DataFormat format : {DataFormat::kText, DataFormat::kJsonl, DataFormat::kStowage, DataFormat::kLlmC,
+                            DataFormat::kNanoGpt, DataFormat::kIdx, DataFormat::kCsv, DataFormat::kSafetensors}) {
     if (declared == DataFormatName(format)) return format;
   }
   if (declared != "auto") {
     return absl::InvalidArgumentError(absl::StrCat("data.format: '", declared,
                                                    "' is not a format; there are: auto, text, jsonl, stowage, llmc, "
-                                                   "nanogpt"));
+                                                   "nanogpt, idx, csv, safetensors"));
   }
   STOWAGE_ASSIGN_OR_RETURN(const InputFile file, InputFile::Open(path));
   char begin[sizeof(kShardMagic)] = {};
@@ -56,6 +62,13 @@ absl::StatusOr<DataFormat> FindDataFormat(const std::string& path, absl::string_
         absl::StrCat(path, got == 0 ? ": is empty" : ": does not begin as a Stowage shard does", "; prepare it again"));
   }
   if (absl::EndsWith(path, ".jsonl") || absl::EndsWith(path, ".ndjson")) return DataFormat::kJsonl;
+  if (absl::EndsWith(path, ".csv")) return DataFormat::kCsv;
+  if (absl::EndsWith(path, ".safetensors")) return DataFormat::kSafetensors;
+  if (absl::EndsWith(path, "-ubyte") || absl::EndsWith(path, "-ubyte.gz")) return DataFormat::kIdx;
+  if (absl::EndsWith(path, ".gz")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": is compressed; only IDX files are read so (data.format: idx). Unpack it first (gunzip)"));
+  }
   return DataFormat::kText;
 }
 

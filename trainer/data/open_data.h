@@ -18,14 +18,16 @@ struct Data {
   std::unique_ptr<Dataset> validation;  // null if there is none
 };
 
-// Opens what the section names, in windows of `context` tokens:
-//   source               a built-in text: prepared in the cache
+// Opens what the section names. Tokens come in windows of `context`:
+//   source               a built-in text: prepared in the cache; or built-in images: read as they are
 //   train, validation    text or JSONL files: prepared in the cache (with no validation files a part is split off)
 //                        token files: read as they are (no validation files: no validation set)
 //                        one folder made by PrepareData, as train: both of its shards
+//                        images with labels, tables, tensors (samples/): read as they are, in the shape data.view
+//                        (with no validation files a part is split off)
 // Paths may be patterns (data/train_*.bin). `vocabulary` is model.vocabulary where the config sets it, else 0: every
-// token must be below it; files that do not say (nanogpt) are not checked with 0, and their dataset's shape().vocabulary
-// is 0.
+// token must be below it; files that do not say (nanogpt) are not checked with 0, and their dataset's
+// shape().vocabulary is 0.
 //
 // What is prepared goes to the cache (data_cache.h), under a lock, unless it is there already and whole. Every rank may
 // call it at once: one prepares, the others wait for the lock and find it done. `say` gets one line now and then

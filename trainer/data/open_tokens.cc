@@ -1,40 +1,20 @@
 #include "trainer/data/open_tokens.h"
 
-#include <glob.h>
-
 #include <filesystem>
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "trainer/data/data_cache.h"
 #include "trainer/data/data_format.h"
+#include "trainer/data/expand_paths.h"
 #include "trainer/data/prepare.h"
 #include "trainer/data/token_file.h"
 
 namespace stowage {
 namespace {
-
-// Patterns (* ? [) become the files they match, sorted; a path that exists is taken as it is.
-absl::StatusOr<std::vector<std::string>> ExpandPaths(const std::vector<std::string>& paths, const char* key) {
-  std::vector<std::string> expanded;
-  for (const std::string& path : paths) {
-    if (path.find_first_of("*?[") == std::string::npos || std::filesystem::exists(path)) {
-      expanded.push_back(path);
-      continue;
-    }
-    glob_t found = {};
-    absl::Cleanup free = [&] { globfree(&found); };
-    if (glob(path.c_str(), 0, nullptr, &found) != 0) {
-      return absl::NotFoundError(absl::StrCat(key, ": no file matches ", path));
-    }
-    expanded.insert(expanded.end(), found.gl_pathv, found.gl_pathv + found.gl_pathc);
-  }
-  return expanded;
-}
 
 absl::StatusOr<TokenSequence> OpenFiles(const std::vector<std::string>& paths, const std::string& declared,
                                         int64_t vocabulary) {

@@ -29,9 +29,9 @@ absl::StatusOr<Files> FindFiles(const std::vector<std::string>& paths, const std
   Files files;
   for (const std::string& path : paths) {
     STOWAGE_ASSIGN_OR_RETURN(DataFormat found, FindDataFormat(path, format));
-    if (IsTokens(found)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, ": holds tokens (", DataFormatName(found), "); only text and jsonl are prepared"));
+    if (!IsText(found)) {
+      return absl::InvalidArgumentError(absl::StrCat(path, ": holds ", IsTokens(found) ? "tokens" : "samples", " (",
+                                                     DataFormatName(found), "); only text and jsonl are prepared"));
     }
     files.emplace_back(path, found);
   }
