@@ -13,6 +13,8 @@
 #include "hwy/foreach_target.h"
 //
 #include "hwy/highway.h"
+//
+#include "kernels/bf16-inl.h"
 
 // What both updates need of their options, rounded to fp32 once, as ATen rounds the scalars of its operators.
 // (Guarded: this file is included once per target.)
@@ -70,10 +72,11 @@ struct AdamWVectors {
   Vector gradient_scale, decay, beta1, one_minus_beta1, beta2, one_minus_beta2, bias2_sqrt, eps, minus_step_size;
 };
 
-// One vector of elements.
-template <bool kLerpFromGradient>
+// One vector of elements. kBf16: the new parameter goes to `copy` too, rounded.
+template <bool kLerpFromGradient, bool kBf16>
 HWY_INLINE void AdamWVector(const AdamWVectors& k, float* HWY_RESTRICT parameter, const float* HWY_RESTRICT gradient,
-                            float* HWY_RESTRICT first_moment, float* HWY_RESTRICT second_moment) {
+                            float* HWY_RESTRICT first_moment, float* HWY_RESTRICT second_moment,
+                            uint16_t* HWY_RESTRICT copy) {
   const Tag d;
   const Vector g = hn::Mul(hn::LoadU(d, gradient), k.gradient_scale);
   const Vector old_m = hn::LoadU(d, first_moment);
@@ -88,41 +91,43 @@ HWY_INLINE void AdamWVector(const AdamWVectors& k, float* HWY_RESTRICT parameter
   hn::StoreU(m, d, first_moment);
   hn::StoreU(v, d, second_moment);
   hn::StoreU(p, d, parameter);
+  if (kBf16) StoreBf16(p, d, copy);
 }
 
-template <bool kLerpFromGradient>
+template <bool kLerpFromGradient, bool kBf16>
 HWY_INLINE void AdamWLoop(float* parameter, const float* gradient, float* first_moment, float* second_moment,
-                          int64_t numel, const AdamWScalars& scalars) {
+                          uint16_t* copy, int64_t numel, const AdamWScalars& scalars) {
   constexpr int64_t kLanes = hn::MaxLanes(Tag());
   const AdamWVectors k(scalars);
   int64_t i = 0;
   for (; i + kLanes <= numel; i += kLanes) {
-    AdamWVector<kLerpFromGradient>(k, parameter + i, gradient + i, first_moment + i, second_moment + i);
+    AdamWVector<kLerpFromGradient, kBf16>(k, parameter + i, gradient + i, first_moment + i, second_moment + i,
+                                          kBf16 ? copy + i : nullptr);
   }
   if (i == numel) return;
   // The tail goes through the same code in a padded copy: that gives an element its bits wherever it lies.
   alignas(64) float tail[4][kLanes] = {};
+  alignas(64) uint16_t copy_tail[kLanes];
   for (int64_t j = i; j < numel; ++j) {
     tail[0][j - i] = parameter[j];
     tail[1][j - i] = gradient[j];
     tail[2][j - i] = first_moment[j];
     tail[3][j - i] = second_moment[j];
   }
-  AdamWVector<kLerpFromGradient>(k, tail[0], tail[1], tail[2], tail[3]);
+  AdamWVector<kLerpFromGradient, kBf16>(k, tail[0], tail[1], tail[2], tail[3], copy_tail);
   for (int64_t j = i; j < numel; ++j) {
     parameter[j] = tail[0][j - i];
     first_moment[j] = tail[2][j - i];
     second_moment[j] = tail[3][j - i];
+    if (kBf16) copy[j] = copy_tail[j - i];
   }
 }
 
-void AdamWRange(float* parameter, const float* gradient, float* first_moment, float* second_moment, int64_t numel,
-                const AdamWScalars& scalars) {
-  if (scalars.lerp_from_gradient) {
-    AdamWLoop<true>(parameter, gradient, first_moment, second_moment, numel, scalars);
-  } else {
-    AdamWLoop<false>(parameter, gradient, first_moment, second_moment, numel, scalars);
-  }
+void AdamWRange(float* parameter, const float* gradient, float* first_moment, float* second_moment, uint16_t* copy,
+                int64_t numel, const AdamWScalars& scalars) {
+  const auto loop = scalars.lerp_from_gradient ? (copy == nullptr ? &AdamWLoop<true, false> : &AdamWLoop<true, true>)
+                                               : (copy == nullptr ? &AdamWLoop<false, false> : &AdamWLoop<false, true>);
+  loop(parameter, gradient, first_moment, second_moment, copy, numel, scalars);
 }
 
 struct SgdVectors {
@@ -200,7 +205,7 @@ constexpr int64_t kCacheLineNumel = 16;
 }  // namespace
 
 void AdamW(float* parameter, const float* gradient, float* first_moment, float* second_moment, int64_t numel,
-           const AdamWOptions& options) {
+           const AdamWOptions& options, uint16_t* parameter_bf16) {
   STOWAGE_CHECK(options.step >= 1) << "step " << options.step;
   const double bias1 = 1.0 - std::pow(options.beta1, static_cast<double>(options.step));
   const double bias2 = 1.0 - std::pow(options.beta2, static_cast<double>(options.step));
@@ -217,7 +222,8 @@ void AdamW(float* parameter, const float* gradient, float* first_moment, float* 
   scalars.lerp_from_gradient = 1.0 - options.beta1 >= 0.5;
   ParallelFor(numel, kGrainNumel, kCacheLineNumel, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(AdamWRange)
-    (parameter + begin, gradient + begin, first_moment + begin, second_moment + begin, end - begin, scalars);
+    (parameter + begin, gradient + begin, first_moment + begin, second_moment + begin,
+     parameter_bf16 == nullptr ? nullptr : parameter_bf16 + begin, end - begin, scalars);
   });
 }
 

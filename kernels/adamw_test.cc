@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "kernels/cast.h"
 #include "kernels/test_util.h"
 
 namespace stowage::kernels {
@@ -51,6 +52,33 @@ void PlainAdamW(State& state, const std::vector<float>& gradient, const AdamWOpt
     m = 1.0 - o.beta1 < 0.5 ? m + weight1 * (g - m) : g - (g - m) * beta1;
     v = v * beta2 + weight2 * g * g;
     p = p * decay + minus_step_size * m / (std::sqrt(v) / bias2_sqrt + eps);
+  }
+}
+
+TEST(AdamWTest, TheCopyInBf16IsTheNewParameterRoundedAndChangesNothingElse) {
+  for (double beta1 : {0.9, 0.3}) {
+    AdamWOptions options = Options();
+    options.beta1 = beta1;
+    for (int64_t numel : TestSizes()) {
+      std::vector<float> gradient = TestValues(numel, 9);
+      if (numel > 0) gradient[numel - 1] = std::numeric_limits<float>::quiet_NaN();  // NaN stays one
+      State expected(numel, 1);
+      RunAdamW(expected, gradient, options);
+      std::vector<uint16_t> rounded(numel);
+      CastFp32ToBf16(expected.parameter.data(), rounded.data(), numel);
+      ForEachWidthAndThreadCount([&](const std::string& how) {
+        State state(numel, 1);
+        std::vector<uint16_t> copy(numel + 2, 42);  // at an odd address, and with something behind
+        AdamW(state.parameter.data(), gradient.data(), state.first_moment.data(), state.second_moment.data(), numel,
+              options, copy.data() + 1);
+        EXPECT_TRUE(SameBits(copy.data() + 1, rounded.data(), numel)) << how;
+        EXPECT_EQ(copy.front(), 42);
+        EXPECT_EQ(copy.back(), 42);
+        EXPECT_TRUE(SameBits(state.parameter.data(), expected.parameter.data(), numel)) << how;
+        EXPECT_TRUE(SameBits(state.first_moment.data(), expected.first_moment.data(), numel)) << how;
+        EXPECT_TRUE(SameBits(state.second_moment.data(), expected.second_moment.data(), numel)) << how;
+      });
+    }
   }
 }
 

@@ -12,6 +12,8 @@
 #include "hwy/foreach_target.h"
 //
 #include "hwy/highway.h"
+//
+#include "kernels/bf16-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace stowage::kernels {
@@ -33,12 +35,16 @@ struct Accumulators {
   hn::Vec<CountTag> minus_non_finite[kVectors];
 };
 
-// 16 elements.
-HWY_INLINE void AddBlock(const float* HWY_RESTRICT values, Accumulators& to) {
+HWY_INLINE hn::Vec<FloatTag> LoadVector(const float* values) { return hn::LoadU(FloatTag(), values); }
+HWY_INLINE hn::Vec<FloatTag> LoadVector(const uint16_t* values) { return LoadBf16(FloatTag(), values); }
+
+// 16 elements. T is float, or uint16_t for bf16, here and below.
+template <typename T>
+HWY_INLINE void AddBlock(const T* HWY_RESTRICT values, Accumulators& to) {
   const CountTag count_tag;
   const auto exponent = hn::Set(count_tag, 0x7f800000);
   for (int j = 0; j < kVectors; ++j) {
-    const auto bits = hn::BitCast(count_tag, hn::LoadU(FloatTag(), values + j * kLanes));
+    const auto bits = hn::BitCast(count_tag, LoadVector(values + j * kLanes));
     // All ones where the exponent is that of NaN and infinity.
     const auto non_finite = hn::VecFromMask(count_tag, hn::Eq(hn::And(bits, exponent), exponent));
     const auto x = hn::PromoteTo(DoubleTag(), hn::BitCast(FloatTag(), hn::AndNot(non_finite, bits)));
@@ -48,7 +54,8 @@ HWY_INLINE void AddBlock(const float* HWY_RESTRICT values, Accumulators& to) {
 }
 
 // At most kNormChunkNumel elements. A short last block is padded with zeros, which change no sum.
-void ChunkSumOfSquares(const float* values, int64_t numel, NormResult* result) {
+template <typename T>
+HWY_INLINE void SumOfChunk(const T* values, int64_t numel, NormResult* result) {
   Accumulators accumulators;
   for (int j = 0; j < kVectors; ++j) {
     accumulators.sum[j] = hn::Zero(DoubleTag());
@@ -57,7 +64,7 @@ void ChunkSumOfSquares(const float* values, int64_t numel, NormResult* result) {
   int64_t i = 0;
   for (; i + kAccumulators <= numel; i += kAccumulators) AddBlock(values + i, accumulators);
   if (i < numel) {
-    alignas(64) float tail[kAccumulators] = {};
+    alignas(64) T tail[kAccumulators] = {};
     for (int64_t j = i; j < numel; ++j) tail[j - i] = values[j];
     AddBlock(tail, accumulators);
   }
@@ -75,6 +82,11 @@ void ChunkSumOfSquares(const float* values, int64_t numel, NormResult* result) {
   for (int j = 0; j < kAccumulators; ++j) result->non_finite -= counts[j];
 }
 
+void ChunkSumOfSquares(const float* values, int64_t numel, NormResult* result) { SumOfChunk(values, numel, result); }
+void ChunkSumOfSquaresBf16(const uint16_t* values, int64_t numel, NormResult* result) {
+  SumOfChunk(values, numel, result);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace stowage::kernels
 HWY_AFTER_NAMESPACE();
@@ -84,13 +96,14 @@ namespace stowage::kernels {
 namespace {
 
 HWY_EXPORT(ChunkSumOfSquares);
+HWY_EXPORT(ChunkSumOfSquaresBf16);
 
-// Partial results are kept on the stack, so that a norm allocates nothing: 1,024 chunks (256 MiB) at a time.
+// Partial results are kept on the stack, so that a norm allocates nothing: 1,024 chunks (256 MiB of fp32) at a time.
 constexpr int64_t kChunksAtATime = 1024;
 
-}  // namespace
-
-NormResult SumOfSquares(const float* values, int64_t numel) {
+// sum_of_chunk(values, numel, result).
+template <typename T, typename SumOfChunk>
+NormResult SumOfChunks(const T* values, int64_t numel, SumOfChunk sum_of_chunk) {
   NormResult result;
   NormResult partial[kChunksAtATime];
   const int64_t chunks = (numel + kNormChunkNumel - 1) / kNormChunkNumel;
@@ -99,8 +112,7 @@ NormResult SumOfSquares(const float* values, int64_t numel) {
     ParallelFor(count, /*grain=*/1, /*multiple=*/1, [&](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) {
         const int64_t offset = (first + c) * kNormChunkNumel;
-        HWY_DYNAMIC_DISPATCH(ChunkSumOfSquares)
-        (values + offset, std::min(kNormChunkNumel, numel - offset), &partial[c]);
+        sum_of_chunk(values + offset, std::min(kNormChunkNumel, numel - offset), &partial[c]);
       }
     });
     for (int64_t c = 0; c < count; ++c) {
@@ -109,6 +121,16 @@ NormResult SumOfSquares(const float* values, int64_t numel) {
     }
   }
   return result;
+}
+
+}  // namespace
+
+NormResult SumOfSquares(const float* values, int64_t numel) {
+  return SumOfChunks(values, numel, HWY_DYNAMIC_DISPATCH(ChunkSumOfSquares));
+}
+
+NormResult SumOfSquaresBf16(const uint16_t* values, int64_t numel) {
+  return SumOfChunks(values, numel, HWY_DYNAMIC_DISPATCH(ChunkSumOfSquaresBf16));
 }
 
 }  // namespace stowage::kernels

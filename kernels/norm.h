@@ -21,6 +21,8 @@ struct NormResult {
 
 // values: [numel] fp32, any alignment.
 NormResult SumOfSquares(const float* values, int64_t numel);
+// values: [numel] bf16, any alignment. The result has the bits that the same values have as fp32.
+NormResult SumOfSquaresBf16(const uint16_t* values, int64_t numel);
 
 }  // namespace stowage::kernels
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "kernels/cast.h"
 #include "kernels/test_util.h"
 
 namespace stowage::kernels {
@@ -89,6 +90,28 @@ TEST(SumOfSquaresTest, NanAndInfinityAreCountedWhereverTheyLieAndLeftOutOfTheSum
   const std::vector<float> all_bad(1000, bad[2]);
   EXPECT_EQ(SumOfSquares(all_bad.data(), 1000).non_finite, 1000);
   EXPECT_EQ(SumOfSquares(all_bad.data(), 1000).sum_of_squares, 0.0);
+}
+
+TEST(SumOfSquaresTest, Bf16HasTheBitsOfTheSameValuesInFp32) {
+  const int64_t numel = 2 * kNormChunkNumel + 21;
+  std::vector<float> values = TestValues(numel, 3);
+  std::vector<uint16_t> half(numel);
+  const float bad[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                       -std::numeric_limits<float>::infinity()};
+  for (int i = 0; i < 3; ++i) values[i * kNormChunkNumel + 5] = bad[i];
+  CastFp32ToBf16(values.data(), half.data(), numel);
+  CastBf16ToFp32(half.data(), values.data(), numel);
+  for (int64_t length : {int64_t{0}, int64_t{1}, int64_t{15}, int64_t{17}, numel - 3}) {
+    for (int64_t offset : {0, 1, 3}) {
+      const NormResult expected = PlainSumOfSquares(values.data() + offset, length);
+      ForEachWidthAndThreadCount([&](const std::string& how) {
+        const NormResult result = SumOfSquaresBf16(half.data() + offset, length);
+        EXPECT_TRUE(SameBits(&result.sum_of_squares, &expected.sum_of_squares, 1)) << how << ", offset " << offset;
+        EXPECT_EQ(result.non_finite, expected.non_finite) << how << ", offset " << offset;
+      });
+    }
+  }
+  EXPECT_EQ(SumOfSquaresBf16(half.data(), numel).non_finite, 3);
 }
 
 TEST(SumOfSquaresTest, LargestAndSmallestFp32NeitherOverflowNorVanish) {

@@ -127,6 +127,79 @@ TEST(FillNormalTest, MeanAndDeviationAreAppliedAndKeysDiffer) {
   for (float value : Normals(100, kKey, 0, 7.0f, 0.0f)) EXPECT_EQ(value, 7.0f);
 }
 
+std::vector<float> Uniforms(int64_t numel, uint64_t key, int64_t first_index, float low = 0.0f, float high = 1.0f) {
+  std::vector<float> out(numel + 1, -42.0f);
+  FillUniform(out.data(), numel, key, first_index, low, high);
+  EXPECT_EQ(out.back(), -42.0f) << "wrote past the end";
+  out.pop_back();
+  return out;
+}
+
+// The bits: 24 random ones as a fraction, then one product and one sum, each rounded to fp32.
+TEST(FillUniformTest, HasTheBitsOfThePlainWordsAcrossThe32BitCounter) {
+  for (int64_t first : {int64_t{0}, int64_t{4} * ((int64_t{1} << 32) - 20), int64_t{1} << 50}) {
+    const std::vector<float> values = Uniforms(4000, kKey, first, -0.3f, 0.7f);
+    std::vector<float> expected(4000);
+    for (int64_t i = 0; i < 4000; ++i) {
+      expected[i] = static_cast<float>(PlainWord(kKey, first + i, 2) >> 8) * 0x1p-24f * (0.7f - -0.3f) + -0.3f;
+    }
+    EXPECT_TRUE(SameBits(values.data(), expected.data(), 4000)) << "first index " << first;
+  }
+}
+
+TEST(FillUniformTest, AnyPartHasTheBitsOfTheWholeAtEveryWidthAndThreadCount) {
+  constexpr int64_t kNumel = 70001;
+  const std::vector<float> whole = Uniforms(kNumel, kKey, 5, -0.02f, 0.05f);
+  ForEachWidthAndThreadCount([&](const std::string& how) {
+    const std::vector<float> again = Uniforms(kNumel, kKey, 5, -0.02f, 0.05f);
+    EXPECT_TRUE(SameBits(again.data(), whole.data(), kNumel)) << how;
+    for (int64_t offset = 0; offset <= 17; ++offset) {
+      for (int64_t numel : {0, 1, 2, 7, 15, 16, 17, 33, 69984}) {
+        const std::vector<float> part = Uniforms(numel, kKey, 5 + offset, -0.02f, 0.05f);
+        ASSERT_TRUE(SameBits(part.data(), whole.data() + offset, numel)) << how << ", offset " << offset;
+      }
+    }
+  });
+}
+
+TEST(FillUniformTest, HasTheMomentsOfAUniformAndStaysInItsRange) {
+  constexpr int64_t kNumel = 4000000;
+  const std::vector<float> values = Uniforms(kNumel, kKey, 0);
+  double sum = 0, squares = 0, neighbours = 0;
+  int64_t bins[16] = {};
+  for (int64_t i = 0; i < kNumel; ++i) {
+    ASSERT_GE(values[i], 0.0f);
+    ASSERT_LT(values[i], 1.0f);
+    const double x = values[i] - 0.5;
+    sum += x;
+    squares += x * x;
+    if (i > 0) neighbours += x * (values[i - 1] - 0.5);
+    ++bins[static_cast<int>(values[i] * 16)];
+  }
+  // Five standard deviations of each estimate: those of x, x^2 and x y are sqrt(1/12), sqrt(1/180), 1/12.
+  const double five = 5 / std::sqrt(static_cast<double>(kNumel));
+  EXPECT_NEAR(sum / kNumel, 0.0, five * std::sqrt(1.0 / 12));
+  EXPECT_NEAR(squares / kNumel, 1.0 / 12, five * std::sqrt(1.0 / 180));
+  EXPECT_NEAR(neighbours / kNumel, 0.0, five / 12);
+  for (int64_t bin : bins) EXPECT_NEAR(bin, kNumel / 16.0, 5 * std::sqrt(kNumel / 16.0 * 15 / 16));
+}
+
+TEST(FillUniformTest, BoundsAreAppliedAndStreamsAndKeysDiffer) {
+  const std::vector<float> values = Uniforms(100000, kKey, 0, -3.0f, -1.0f);
+  EXPECT_GE(*std::min_element(values.begin(), values.end()), -3.0f);
+  EXPECT_LT(*std::max_element(values.begin(), values.end()), -1.0f);
+  EXPECT_LT(*std::min_element(values.begin(), values.end()), -2.999f);
+  EXPECT_GT(*std::max_element(values.begin(), values.end()), -1.001f);
+  const std::vector<float> one = Uniforms(1000, kKey, 0), other = Uniforms(1000, kKey + 1, 0);
+  int same = 0;
+  for (int i = 0; i < 1000; ++i) {
+    same += one[i] == other[i];
+    same += PlainWord(kKey, i, 2) == PlainWord(kKey, i, 0) || PlainWord(kKey, i, 2) == PlainWord(kKey, i, 1);
+  }
+  EXPECT_LE(same, 1);  // 24 bits meet by chance once in 16,000 such tests
+  for (float value : Uniforms(100, kKey, 0, 7.0f, 7.0f)) EXPECT_EQ(value, 7.0f);
+}
+
 TEST(DropoutTest, KeepsWhatThePlainWordsSayAtEveryWidthThreadCountAndOffset) {
   for (float p : {0.0f, 0.1f, 0.5f, 0.9f}) {
     const uint64_t threshold = std::llround(static_cast<double>(p) * 4294967296.0);
