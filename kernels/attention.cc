@@ -51,9 +51,9 @@ int64_t AttentionForwardMaxWorkers(const AttentionShape& shape, const AttentionO
 
 int64_t AttentionBackwardMaxWorkers(const AttentionShape& shape) { return shape.samples * shape.kv_heads; }
 
-void AttentionForward(const AttentionShape& shape, const AttentionOptions& options, DType dtype,
-                      ConstAttentionTensor q, ConstAttentionTensor k, ConstAttentionTensor v, const AttentionMask& mask,
-                      AttentionTensor out, float* log_sum_exp, float* scratch, int64_t workers) {
+void AttentionForward(const AttentionShape& shape, const AttentionOptions& options, DType dtype, ConstAttentionTensor q,
+                      ConstAttentionTensor k, ConstAttentionTensor v, const AttentionMask& mask, AttentionTensor out,
+                      float* log_sum_exp, float* scratch, int64_t workers) {
   STOWAGE_CHECK(dtype == DType::kFloat32 || dtype == DType::kBFloat16) << "dtype " << DTypeName(dtype);
   STOWAGE_CHECK(workers > 0) << "workers " << workers;
   AttentionProblem problem = Problem(shape, options);

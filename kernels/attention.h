@@ -87,9 +87,9 @@ int64_t AttentionBackwardMaxWorkers(const AttentionShape& shape);
 // out [samples, heads, t_q, head_dim] of the dtype of q, k and v (fp32 or bf16); log_sum_exp fp32
 // [samples, heads, t_q] contiguous: of the scaled and masked scores, by the natural logarithm; -inf where a query sees
 // no key. scratch: workers * AttentionForwardScratchNumel(), 64-byte aligned, its content of no matter.
-void AttentionForward(const AttentionShape& shape, const AttentionOptions& options, DType dtype,
-                      ConstAttentionTensor q, ConstAttentionTensor k, ConstAttentionTensor v, const AttentionMask& mask,
-                      AttentionTensor out, float* log_sum_exp, float* scratch, int64_t workers);
+void AttentionForward(const AttentionShape& shape, const AttentionOptions& options, DType dtype, ConstAttentionTensor q,
+                      ConstAttentionTensor k, ConstAttentionTensor v, const AttentionMask& mask, AttentionTensor out,
+                      float* log_sum_exp, float* scratch, int64_t workers);
 
 struct AttentionGradients {
   AttentionTensor dq, dk, dv;
@@ -100,8 +100,7 @@ struct AttentionGradients {
 void AttentionBackward(const AttentionShape& shape, const AttentionOptions& options, DType dtype,
                        ConstAttentionTensor q, ConstAttentionTensor k, ConstAttentionTensor v,
                        const AttentionMask& mask, ConstAttentionTensor out, const float* log_sum_exp,
-                       ConstAttentionTensor dout, const AttentionGradients& gradients, float* scratch,
-                       int64_t workers);
+                       ConstAttentionTensor dout, const AttentionGradients& gradients, float* scratch, int64_t workers);
 
 }  // namespace stowage::kernels
 

@@ -93,19 +93,18 @@ HWY_NOINLINE void BlockCall(int64_t depth, const float* a, int64_t lda, const fl
 template <bool kByColumn, bool kAdd>
 HWY_INLINE void AnyBlock(int64_t rows, int64_t columns, int64_t depth, const float* a, int64_t lda, const float* b,
                          int64_t ldb, float* c, int64_t ldc) {
-#define STOWAGE_ROW(v)                                                                            \
-  {                                                                                               \
-    BlockCall<1, v, kByColumn, kAdd>, BlockCall<2, v, kByColumn, kAdd>,                           \
-        BlockCall<3, v, kByColumn, kAdd>, BlockCall<4, v, kByColumn, kAdd>,                       \
-        BlockCall<5, v, kByColumn, kAdd>, BlockCall<6, v, kByColumn, kAdd>                        \
+#define STOWAGE_ROW(v)                                                                                       \
+  {                                                                                                          \
+    BlockCall<1, v, kByColumn, kAdd>, BlockCall<2, v, kByColumn, kAdd>, BlockCall<3, v, kByColumn, kAdd>,    \
+        BlockCall<4, v, kByColumn, kAdd>, BlockCall<5, v, kByColumn, kAdd>, BlockCall<6, v, kByColumn, kAdd> \
   }
   static_assert(kBlockRows == 6 && (kBlockVectors == 2 || kBlockVectors == 4), "the table below");
   static constexpr BlockFunction kBlocks[kBlockVectors][kBlockRows] = {
-      STOWAGE_ROW(1),
-      STOWAGE_ROW(2),
+    STOWAGE_ROW(1),
+    STOWAGE_ROW(2),
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
-      STOWAGE_ROW(3),
-      STOWAGE_ROW(4),
+    STOWAGE_ROW(3),
+    STOWAGE_ROW(4),
 #endif
   };
 #undef STOWAGE_ROW

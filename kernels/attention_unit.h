@@ -46,24 +46,24 @@ struct AttentionProblem {
 // Buffers of a worker, in fp32 elements; each starts at a multiple of 16.
 struct ForwardScratch {
   ForwardScratch(const AttentionProblem& problem, float* base);
-  float* q;            // [head_dim, columns] transposed, scaled
-  float* k;            // [key_tile, width]
-  float* v;            // [key_tile, width]
-  float* scores;       // [key_tile, columns]
-  float* out;          // [query_tile, width]; the queries as rows before they are transposed
-  float* max;          // [columns]
-  float* sum;          // [columns]
-  float* rescale;      // [columns]
+  float* q;        // [head_dim, columns] transposed, scaled
+  float* k;        // [key_tile, width]
+  float* v;        // [key_tile, width]
+  float* scores;   // [key_tile, columns]
+  float* out;      // [query_tile, width]; the queries as rows before they are transposed
+  float* max;      // [columns]
+  float* sum;      // [columns]
+  float* rescale;  // [columns]
   int64_t numel;
 };
 
 struct BackwardScratch {
   BackwardScratch(const AttentionProblem& problem, float* base);
-  float *k, *v, *dk, *dv;          // [keys, width]
-  float *q, *dout, *dq;            // [query_tile, width]
-  float *q_columns, *dout_columns; // [head_dim, columns]
-  float *p, *ds;                   // [key_tile, columns]
-  float *log_sum_exp, *delta;      // [columns]
+  float *k, *v, *dk, *dv;           // [keys, width]
+  float *q, *dout, *dq;             // [query_tile, width]
+  float *q_columns, *dout_columns;  // [head_dim, columns]
+  float *p, *ds;                    // [key_tile, columns]
+  float *log_sum_exp, *delta;       // [columns]
   int64_t numel;
 };
 
