@@ -2,7 +2,7 @@
 
 Every product of forward and backward at the step's shapes, each layer with matrices of its own (so that they come from
 memory as they do in training), into outputs that lie ready. No bias, no activation, no copy. Attention's products are
-taken whole, without what the causal mask would save.
+taken whole, without what the causal mask would save. In fp32 or bf16, as the config's `precision` says.
 """
 
 import argparse
@@ -29,17 +29,22 @@ def flop(linear, attention, rows):
             + sum(6 * 2 * batch * length * length * head for batch, length, head in attention))
 
 
-def measure(model, rows, repeats):
+def measure(model, rows, repeats, dtype=torch.float32):
     """Seconds for one micro-batch of `rows` tokens, forward and backward, `repeats` times after one to warm up."""
     linear, attention = products(model, rows)
-    weights = [(torch.randn(o, i) * 0.02, torch.empty(o, i)) for o, i in linear]
+    def randn(*shape):
+        return torch.randn(*shape).to(dtype)
+
+    def empty(*shape):
+        return torch.empty(*shape, dtype=dtype)
+
+    weights = [(randn(o, i) * 0.02, empty(o, i)) for o, i in linear]
     activations = {}
     for out, into in linear:
         for size in (out, into):
             if size not in activations:
-                activations[size] = (torch.randn(rows, size), torch.empty(rows, size))
-    heads = [(torch.randn(b, t, h), torch.empty(b, t, h), torch.randn(b, t, t), torch.empty(b, t, t))
-             for b, t, h in attention[:1]]
+                activations[size] = (randn(rows, size), empty(rows, size))
+    heads = [(randn(b, t, h), empty(b, t, h), randn(b, t, t), empty(b, t, t)) for b, t, h in attention[:1]]
     seconds = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -71,7 +76,8 @@ def main():
         config = json.load(file)
     micro = config["train"]["micro_batch"]
     passes = config["train"]["global_batch"] / micro
-    seconds, step_flop = measure(config["model"], micro * config["model"]["context"], arguments.repeats)
+    dtype = torch.bfloat16 if config.get("precision", "fp32") == "bf16" else torch.float32
+    seconds, step_flop = measure(config["model"], micro * config["model"]["context"], arguments.repeats, dtype)
     with open(arguments.out, "w", encoding="utf-8") as file:
         json.dump({"seconds": [s * passes for s in seconds], "flop": step_flop * passes}, file)
 

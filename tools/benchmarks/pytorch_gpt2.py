@@ -1,9 +1,10 @@
 """GPT-2 in PyTorch as people write it: the reference that Stowage's speed, memory and losses are compared with.
 
-Eager, fused AdamW, scaled_dot_product_attention, gradients set to None. Parameters carry the names of Stowage's own
+Fused AdamW, scaled_dot_product_attention, gradients set to None. Parameters carry the names of Stowage's own
 (trainer/model/gpt2.h), so that weights can be carried over by name.
 
-As a program: trains on random crops of a text's bytes and writes what it measured as JSON.
+As a program: trains on random crops of a text's bytes and writes what it measured as JSON. The config's `precision: bf16`
+is torch.autocast in bf16; with --compile the model goes through torch.compile.
 """
 
 import argparse
@@ -106,11 +107,13 @@ def learning_rate(step, steps, peak, warmup_steps, final):
     return final + 0.5 * (peak - final) * (1 + math.cos(math.pi * progress))
 
 
-def train_step(model, optimizer, micro_batches, grad_clip):
+def train_step(model, optimizer, micro_batches, grad_clip, bf16=False):
     """One update; micro_batches: a list of (tokens, targets). Returns the mean loss."""
     loss_sum = 0.0
     for tokens, targets in micro_batches:
-        loss = model(tokens, targets) / len(micro_batches)
+        # Backward stays outside, as PyTorch's documentation has it: it follows the dtypes of forward.
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            loss = model(tokens, targets) / len(micro_batches)
         loss.backward()
         loss_sum += loss.item()
     if grad_clip > 0:
@@ -140,7 +143,7 @@ def peak_rss_bytes():
     raise RuntimeError("/proc/self/status has no VmHWM")
 
 
-def measure(config, text_path, steps):
+def measure(config, text_path, steps, compiled=False):
     """Trains `steps` steps; a dict of seconds per step, losses and the process's peak resident bytes."""
     model_config, train, optimizer_config = config["model"], config["train"], config["optimizer"]
     torch.manual_seed(int(config["run"]["seed"]))
@@ -150,6 +153,8 @@ def measure(config, text_path, steps):
     optimizer = make_optimizer(model, peak_lr, tuple(float(b) for b in optimizer_config["betas"]),
                                float(optimizer_config["eps"]), float(optimizer_config["weight_decay"]))
     schedule = optimizer_config["schedule"]
+    step_model = torch.compile(model) if compiled else model  # compiles within the first step
+    bf16 = config.get("precision", "fp32") == "bf16"
     generator = torch.Generator().manual_seed(1)
     text = read_bytes(text_path)
     micro = train["micro_batch"]
@@ -161,7 +166,7 @@ def measure(config, text_path, steps):
                                         float(schedule["final_lr"]))
         batches = [crops(text, min(micro, train["global_batch"] - done), model_config["context"], generator)
                    for done in range(0, train["global_batch"], micro)]
-        losses.append(train_step(model, optimizer, batches, float(optimizer_config["grad_clip"])))
+        losses.append(train_step(step_model, optimizer, batches, float(optimizer_config["grad_clip"]), bf16))
         seconds.append(time.perf_counter() - start)
     return {"seconds": seconds, "losses": losses, "rss_peak_bytes": peak_rss_bytes(),
             "threads": torch.get_num_threads(), "torch": torch.__version__}
@@ -173,12 +178,13 @@ def main():
     parser.add_argument("--text", required=True, help="file whose bytes are the tokens")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--compile", action="store_true", help="through torch.compile; the first step compiles")
     parser.add_argument("--out", required=True, help="JSON with what was measured")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     with open(arguments.config, encoding="utf-8") as file:
         config = json.load(file)
-    result = measure(config, arguments.text, arguments.steps)
+    result = measure(config, arguments.text, arguments.steps, arguments.compile)
     with open(arguments.out, "w", encoding="utf-8") as file:
         json.dump(result, file)
 

@@ -1,6 +1,8 @@
-"""tools/bench train: Stowage and PyTorch eager train the same model on the same text, one at a time, in turn.
+"""tools/bench train: Stowage and PyTorch train the same model on the same text, one at a time, in turn.
 
-Each round runs both, and the step's bare matrix products, each in a process of its own; who comes first alternates.
+PyTorch is eager, and with --compile through torch.compile as well. With --precision bf16 Stowage computes in bf16 and
+PyTorch under torch.autocast. Each round runs all, and the step's bare matrix products, each in a process of its own; the
+order is reversed in every other round.
 Seconds per step are those that each measures itself, without the first steps (--warmup). Peak RSS is VmHWM of the whole
 process, libraries included. Prints a table in Markdown, and with --out writes every measured value as JSON.
 """
@@ -39,7 +41,8 @@ def run_stowage(arguments, threads, folder):
     run_folder = os.path.join(folder, "run")
     # A short run of the same steps: the schedule must fit into it, and the evaluation at its end is not measured.
     sets = [f"train.steps={arguments.steps}", f"run.threads={threads}", "optimizer.schedule.warmup_steps=1",
-            "train.eval_sequences=16", *arguments.set]
+            "train.eval_sequences=16", *([f"precision={arguments.precision}"] if arguments.precision else []),
+            *arguments.set]
     command = [os.path.join(ROOT, "stowage"), "train", config_path(arguments.config), "--run-dir", run_folder]
     for value in sets:
         command += ["--set", value]
@@ -93,38 +96,46 @@ def rounds_median(rounds, who, warmup):
     return statistics.median(medians), min(medians), max(medians)
 
 
+# What is measured, in the order of the first round, and how a table calls it.
+LABELS = {"stowage": "Stowage", "pytorch": "PyTorch eager", "compile": "torch.compile"}
+
+
 def report(record, warmup):
     rounds, config = record["rounds"], record["config"]
     tokens = config["train"]["global_batch"] * config["model"]["context"]
     rows = {}
-    for who in ("stowage", "pytorch"):
+    for who in LABELS:
+        if who not in rounds[0]:
+            continue
         step, least, greatest = rounds_median(rounds, who, warmup)
         rss = statistics.median(r[who]["rss_peak_bytes"] for r in rounds)
         rows[who] = {"step_seconds": step, "least": least, "greatest": greatest, "tokens_per_second": tokens / step,
                      "rss_peak_bytes": rss}
     bare, bare_least, bare_greatest = rounds_median(rounds, "products", 0)
-    ours, theirs = rows["stowage"], rows["pytorch"]
-    record["summary"] = {**rows, "products_seconds": bare,
-                         "speed_ratio": theirs["step_seconds"] / ours["step_seconds"],
-                         "rss_ratio": ours["rss_peak_bytes"] / theirs["rss_peak_bytes"]}
+    ours, theirs = rows["stowage"], [who for who in rows if who != "stowage"]
+    speed = {who: rows[who]["step_seconds"] / ours["step_seconds"] for who in theirs}
+    rss = {who: ours["rss_peak_bytes"] / rows[who]["rss_peak_bytes"] for who in theirs}
+    record["summary"] = {**rows, "products_seconds": bare, "speed_ratio": speed["pytorch"],
+                         "rss_ratio": rss["pytorch"], "speed_ratios": speed, "rss_ratios": rss}
     gflops = rounds[0]["products"]["flop"] / bare / 1e9
     lines = [
         f"{record['date']}, {record['machine']}, {record['threads']} threads, commit {record['commit']}, "
         f"torch {rounds[0]['pytorch']['torch']}",
         f"`{record['command']}`",
         "",
-        f"| {record['name']}, {len(rounds)} rounds | seconds a step, median (least-greatest round) | tokens/s | peak RSS |",
+        f"| {record['name']}, {config['precision']}, {len(rounds)} rounds "
+        "| seconds a step, median (least-greatest round) | tokens/s | peak RSS |",
         "|---|---|---|---|",
     ]
-    for who, label in (("stowage", "Stowage"), ("pytorch", "PyTorch eager")):
-        r = rows[who]
-        lines.append(f"| {label} | {r['step_seconds']:.3f} ({r['least']:.3f}-{r['greatest']:.3f}) "
+    for who, r in rows.items():
+        lines.append(f"| {LABELS[who]} | {r['step_seconds']:.3f} ({r['least']:.3f}-{r['greatest']:.3f}) "
                      f"| {r['tokens_per_second']:,.0f} | {r['rss_peak_bytes'] / 1e6:,.0f} MB |")
+    for who in theirs:
+        lines.append(f"| Stowage / {LABELS[who]} | | {speed[who]:.3f}x | {rss[who]:.3f}x |")
+    rest = ", ".join(f"{LABELS[who]} {r['step_seconds'] - bare:.3f}" for who, r in rows.items())
     lines += [
-        f"| Stowage / PyTorch | | {record['summary']['speed_ratio']:.3f}x | {record['summary']['rss_ratio']:.3f}x |",
         f"| bare matrix products | {bare:.3f} ({bare_least:.3f}-{bare_greatest:.3f}) | {gflops:,.0f} GFLOP/s | |",
-        f"| a step less its products | Stowage {ours['step_seconds'] - bare:.3f}, "
-        f"PyTorch {theirs['step_seconds'] - bare:.3f} | | |",
+        f"| a step less its products | {rest} | | |",
     ]
     return "\n".join(lines)
 
@@ -137,11 +148,15 @@ def parse_arguments():
     parser.add_argument("--steps", type=int, default=12, help="steps each run takes")
     parser.add_argument("--warmup", type=int, default=3, help="first steps of a run that do not count")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--precision", choices=["fp32", "bf16"], help="for both sides; else what the config says")
+    parser.add_argument("--compile", action="store_true", help="torch.compile as a third column")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="handed on to stowage train")
     parser.add_argument("--out", help="JSON file for every measured value")
     arguments = parser.parse_args()
     if arguments.rounds < 1 or not 0 <= arguments.warmup < arguments.steps:
         parser.error("--rounds must be at least 1, and --warmup less than --steps")
+    if arguments.compile and arguments.warmup < 1:
+        parser.error("--compile needs a --warmup of at least 1: the first step compiles")
     return arguments
 
 
@@ -165,12 +180,13 @@ def main():
         _, record["config"] = run_stowage(arguments, arguments.threads, folder)
         for index in range(arguments.rounds):
             result = {}
-            order = ["stowage", "pytorch"] if index % 2 == 0 else ["pytorch", "stowage"]
-            for who in order:
+            order = [who for who in LABELS if who != "compile" or arguments.compile]
+            for who in order if index % 2 == 0 else reversed(order):
                 if who == "stowage":
                     result[who], _ = run_stowage(arguments, arguments.threads, folder)
                 else:
-                    result[who] = run_python("pytorch_gpt2.py", record["config"], folder, who, train_extra)
+                    compiled = ["--compile"] if who == "compile" else []
+                    result[who] = run_python("pytorch_gpt2.py", record["config"], folder, who, train_extra + compiled)
             result["products"] = run_python("matrix_products.py", record["config"], folder, "products", extra)
             record["rounds"].append(result)
             medians = {who: statistics.median(r["seconds"][arguments.warmup if who != "products" else 0:])
