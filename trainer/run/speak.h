@@ -1,6 +1,6 @@
 // How the program speaks: results on stdout, trouble on stderr, one line, by one rank.
-#ifndef STOWAGE_TOOLS_STOWAGE_SPEAK_H_
-#define STOWAGE_TOOLS_STOWAGE_SPEAK_H_
+#ifndef STOWAGE_TRAINER_RUN_SPEAK_H_
+#define STOWAGE_TRAINER_RUN_SPEAK_H_
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
@@ -15,4 +15,4 @@ void Complain(absl::string_view message);
 
 }  // namespace stowage
 
-#endif  // STOWAGE_TOOLS_STOWAGE_SPEAK_H_
+#endif  // STOWAGE_TRAINER_RUN_SPEAK_H_

@@ -1,6 +1,6 @@
-// What commands that run on several ranks do first: meet the other ranks, agree that all can start, take their cores.
-#ifndef STOWAGE_TOOLS_STOWAGE_START_H_
-#define STOWAGE_TOOLS_STOWAGE_START_H_
+// What programs that run on several ranks do first: meet the other ranks, agree that all can start, take their cores.
+#ifndef STOWAGE_TRAINER_RUN_START_H_
+#define STOWAGE_TRAINER_RUN_START_H_
 
 #include <functional>
 #include <string>
@@ -30,4 +30,4 @@ int FailTogether(const absl::Status& status, ExitCode code);
 
 }  // namespace stowage
 
-#endif  // STOWAGE_TOOLS_STOWAGE_START_H_
+#endif  // STOWAGE_TRAINER_RUN_START_H_

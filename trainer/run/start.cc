@@ -1,4 +1,4 @@
-#include "tools/stowage/start.h"
+#include "trainer/run/start.h"
 
 #include <memory>
 #include <utility>
@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "sharding/agreement.h"
 #include "sharding/end_together.h"
-#include "tools/stowage/speak.h"
+#include "trainer/run/speak.h"
 #include "trainer/run/process.h"
 
 namespace stowage {

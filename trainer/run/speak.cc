@@ -1,4 +1,4 @@
-#include "tools/stowage/speak.h"
+#include "trainer/run/speak.h"
 
 #include <cstdio>
 #include <cstdlib>
