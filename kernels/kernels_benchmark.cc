@@ -1,16 +1,13 @@
-// Bytes a second of each kernel, beside ATen's where it has the same, and beside memcpy, which is what memory gives.
-//
-//   bazel-bin/kernels/kernels_benchmark --benchmark_min_time=0.3
-//
-// Bytes are those that the method must move: each buffer read or written, once. Buffers are 64 MiB each, beyond any
-// cache, except where the name ends in Cached.
-#include <ATen/Parallel.h>
+// Passes over flat buffers: bytes a second of each kernel, beside ATen's, and beside copying, which is what memory
+// gives. kernels/benchmark_table.py runs all benchmarks of this folder and prints shares of the machine's peak.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/native_dropout.h>
+#include <ATen/ops/sum.h>
 
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -18,6 +15,9 @@
 #include "benchmark/benchmark.h"
 #include "kernels/accumulate.h"
 #include "kernels/adamw.h"
+#include "kernels/benchmark_util.h"
+#include "kernels/cast.h"
+#include "kernels/column_sum.h"
 #include "kernels/norm.h"
 #include "kernels/parallel.h"
 #include "kernels/random.h"
@@ -25,17 +25,9 @@
 namespace stowage::kernels {
 namespace {
 
-constexpr int64_t kNumel = int64_t{16} << 20;
+constexpr int64_t kNumel = kBenchmarkNumel;
 
-at::Tensor Buffer(float value, int64_t numel = kNumel) { return at::full({numel}, value, at::kFloat); }
-
-// The thread count is the benchmark's argument.
-void SetThreads(const benchmark::State& state) { at::set_num_threads(static_cast<int>(state.range(0))); }
-
-void SetBytes(benchmark::State& state, int64_t bytes_an_iteration) {
-  state.SetBytesProcessed(state.iterations() * bytes_an_iteration);
-}
-
+// glibc's, which at this size writes past the caches.
 void BM_Memcpy(benchmark::State& state) {
   SetThreads(state);
   at::Tensor from = Buffer(1.0f), to = Buffer(2.0f);
@@ -47,22 +39,80 @@ void BM_Memcpy(benchmark::State& state) {
   SetBytes(state, 2 * kNumel * 4);
 }
 
+// STREAM's triad, a = b + s * c, by plain stores: what a kernel that reads more than it writes can hope for. The read
+// of a, which such stores bring, is not counted, as STREAM does not.
+void BM_Triad(benchmark::State& state) {
+  SetThreads(state);
+  at::Tensor a = Buffer(1.0f), b = Buffer(2.0f), c = Buffer(3.0f);
+  for (auto _ : state) {
+    float* to = a.data_ptr<float>();
+    const float *left = b.data_ptr<float>(), *right = c.data_ptr<float>();
+    ParallelFor(kNumel, 16384, 16, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) to[i] = left[i] + 3.0f * right[i];
+    });
+    benchmark::ClobberMemory();
+  }
+  SetBytes(state, 3 * kNumel * 4);
+}
+
+// Reads alone. Sixteen sums, so that they do not wait for each other.
+void BM_Read(benchmark::State& state) {
+  SetThreads(state);
+  at::Tensor values = Buffer(1.0f);
+  for (auto _ : state) {
+    const uint32_t* from = reinterpret_cast<const uint32_t*>(values.data_ptr<float>());
+    ParallelFor(kNumel, 16384, 16, [&](int64_t begin, int64_t end) {
+      uint32_t sums[16] = {};
+      for (int64_t i = begin; i < end; i += 16) {
+        for (int j = 0; j < 16; ++j) sums[j] ^= from[i + j];
+      }
+      benchmark::DoNotOptimize(sums);
+    });
+  }
+  SetBytes(state, kNumel * 4);
+}
+
 // Parameter and two moments read and written, gradient read: 28 bytes an element.
 constexpr int64_t kAdamWBytes = 28;
 
-void RunAdamW(benchmark::State& state, int64_t numel) {
+void RunAdamW(benchmark::State& state, int64_t numel, bool bf16) {
   SetThreads(state);
   at::Tensor p = Buffer(1.0f, numel), g = Buffer(0.01f, numel), m = Buffer(0.0f, numel), v = Buffer(0.0f, numel);
   AdamWOptions options;
   options.weight_decay = 0.1;
+  at::Tensor copy = bf16 ? at::full({numel}, 1.0f, at::kBFloat16) : at::Tensor();
   for (auto _ : state) {
-    AdamW(p.data_ptr<float>(), g.data_ptr<float>(), m.data_ptr<float>(), v.data_ptr<float>(), numel, options);
+    AdamW(p.data_ptr<float>(), g.data_ptr<float>(), m.data_ptr<float>(), v.data_ptr<float>(), numel, options,
+          bf16 ? Bf16(copy) : nullptr);
     ++options.step;
   }
-  SetBytes(state, kAdamWBytes * numel);
+  SetBytes(state, (kAdamWBytes + (bf16 ? 2 : 0)) * numel);
 }
-void BM_AdamW(benchmark::State& state) { RunAdamW(state, kNumel); }
-void BM_AdamWCached(benchmark::State& state) { RunAdamW(state, 16384); }
+void BM_AdamW(benchmark::State& state) { RunAdamW(state, kNumel, false); }
+void BM_AdamWCached(benchmark::State& state) { RunAdamW(state, 16384, false); }
+void BM_AdamWWithBf16(benchmark::State& state) { RunAdamW(state, kNumel, true); }
+
+// torch.optim.AdamW's operators, as its for-loop and foreach forms call them on a CPU (there foreach is a loop). With
+// the gradient's scale, which ours applies too, and the cast of the new parameter.
+void RunAtenAdamW(benchmark::State& state, bool bf16) {
+  SetThreads(state);
+  at::Tensor p = Buffer(1.0f), g = Buffer(0.01f), m = Buffer(0.0f), v = Buffer(0.0f);
+  at::Tensor copy = bf16 ? at::full({kNumel}, 1.0f, at::kBFloat16) : at::Tensor();
+  double step = 1;
+  for (auto _ : state) {
+    g.mul_(1.0);
+    p.mul_(1 - 1e-3 * 0.1);
+    m.lerp_(g, 1 - 0.9);
+    v.mul_(0.95).addcmul_(g, g, 1 - 0.95);
+    const at::Tensor denominator = v.sqrt().div_(std::sqrt(1 - std::pow(0.95, step))).add_(1e-8);
+    p.addcdiv_(m, denominator, -1e-3 / (1 - std::pow(0.9, step)));
+    if (bf16) copy.copy_(p);
+    ++step;
+  }
+  SetBytes(state, (kAdamWBytes + (bf16 ? 2 : 0)) * kNumel);
+}
+void BM_AtenAdamW(benchmark::State& state) { RunAtenAdamW(state, false); }
+void BM_AtenAdamWWithBf16(benchmark::State& state) { RunAtenAdamW(state, true); }
 
 void RunAtenFusedAdamW(benchmark::State& state, int64_t numel) {
   SetThreads(state);
@@ -75,7 +125,7 @@ void RunAtenFusedAdamW(benchmark::State& state, int64_t numel) {
   SetBytes(state, kAdamWBytes * numel);
 }
 void BM_AtenFusedAdamW(benchmark::State& state) { RunAtenFusedAdamW(state, kNumel); }
-void BM_AtenFusedAdamWCached(benchmark::State& state) { RunAtenFusedAdamW(state, 16384); }
+void BM_AtenAdamWCached(benchmark::State& state) { RunAtenFusedAdamW(state, 16384); }
 
 void BM_Sgd(benchmark::State& state) {
   SetThreads(state);
@@ -95,8 +145,15 @@ void BM_SumOfSquares(benchmark::State& state) {
   SetBytes(state, 4 * kNumel);
 }
 
+void BM_SumOfSquaresBf16(benchmark::State& state) {
+  SetThreads(state);
+  at::Tensor values = at::full({2 * kNumel}, 0.01f, at::kBFloat16);
+  for (auto _ : state) benchmark::DoNotOptimize(SumOfSquaresBf16(Bf16(values), 2 * kNumel));
+  SetBytes(state, 2 * 2 * kNumel);
+}
+
 // fp32 sums and no finite check: less than ours does.
-void BM_AtenNorm(benchmark::State& state) {
+void BM_AtenSumOfSquares(benchmark::State& state) {
   SetThreads(state);
   at::Tensor values = Buffer(0.01f);
   for (auto _ : state) benchmark::DoNotOptimize(at::linalg_vector_norm(values));
@@ -111,10 +168,26 @@ void BM_FillNormal(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kNumel);
 }
 
-void BM_AtenNormal(benchmark::State& state) {
+void BM_AtenFillNormal(benchmark::State& state) {
   SetThreads(state);
   at::Tensor out = Buffer(0.0f);
   for (auto _ : state) out.normal_();
+  SetBytes(state, 4 * kNumel);
+  state.SetItemsProcessed(state.iterations() * kNumel);
+}
+
+void BM_FillUniform(benchmark::State& state) {
+  SetThreads(state);
+  at::Tensor out = Buffer(0.0f);
+  for (auto _ : state) FillUniform(out.data_ptr<float>(), kNumel, 1, 0, 0.0f, 1.0f);
+  SetBytes(state, 4 * kNumel);
+  state.SetItemsProcessed(state.iterations() * kNumel);
+}
+
+void BM_AtenFillUniform(benchmark::State& state) {
+  SetThreads(state);
+  at::Tensor out = Buffer(0.0f);
+  for (auto _ : state) out.uniform_();
   SetBytes(state, 4 * kNumel);
   state.SetItemsProcessed(state.iterations() * kNumel);
 }
@@ -134,6 +207,55 @@ void BM_AtenDropout(benchmark::State& state) {
   SetBytes(state, 8 * kNumel);
 }
 
+void BM_CastFp32ToBf16(benchmark::State& state) {
+  SetThreads(state);
+  at::Tensor from = Buffer(1.0f), to = at::full({kNumel}, 1.0f, at::kBFloat16);
+  for (auto _ : state) CastFp32ToBf16(from.data_ptr<float>(), Bf16(to), kNumel);
+  SetBytes(state, 6 * kNumel);
+}
+
+void BM_CastBf16ToFp32(benchmark::State& state) {
+  SetThreads(state);
+  at::Tensor from = at::full({kNumel}, 1.0f, at::kBFloat16), to = Buffer(1.0f);
+  for (auto _ : state) CastBf16ToFp32(Bf16(from), to.data_ptr<float>(), kNumel);
+  SetBytes(state, 6 * kNumel);
+}
+
+void BM_CastFp32ToFp16(benchmark::State& state) {
+  SetThreads(state);
+  at::Tensor from = Buffer(1.0f), to = at::full({kNumel}, 1.0f, at::kHalf);
+  uint16_t* half = reinterpret_cast<uint16_t*>(to.data_ptr<at::Half>());
+  for (auto _ : state) CastFp32ToFp16(from.data_ptr<float>(), half, kNumel);
+  SetBytes(state, 6 * kNumel);
+}
+
+void AtenCast(benchmark::State& state, at::ScalarType from_dtype, at::ScalarType to_dtype) {
+  SetThreads(state);
+  at::Tensor from = at::full({kNumel}, 1.0f, from_dtype), to = at::full({kNumel}, 1.0f, to_dtype);
+  for (auto _ : state) to.copy_(from);
+  SetBytes(state, 6 * kNumel);
+}
+void BM_AtenCastFp32ToBf16(benchmark::State& state) { AtenCast(state, at::kFloat, at::kBFloat16); }
+void BM_AtenCastBf16ToFp32(benchmark::State& state) { AtenCast(state, at::kBFloat16, at::kFloat); }
+void BM_AtenCastFp32ToFp16(benchmark::State& state) { AtenCast(state, at::kFloat, at::kHalf); }
+
+// A bias's gradient: [4096, 3072] bf16, 24 MiB.
+constexpr int64_t kSumRows = 4096, kSumColumns = 3072;
+
+void BM_ColumnSumBf16(benchmark::State& state) {
+  SetThreads(state);
+  at::Tensor from = at::full({kSumRows, kSumColumns}, 0.01f, at::kBFloat16), to = Buffer(0.0f, kSumColumns);
+  for (auto _ : state) ColumnSumBf16(Bf16(from), kSumRows, kSumColumns, /*accumulate=*/true, to.data_ptr<float>());
+  SetBytes(state, kSumRows * kSumColumns * 2);
+}
+
+void BM_AtenColumnSumBf16(benchmark::State& state) {
+  SetThreads(state);
+  at::Tensor from = at::full({kSumRows, kSumColumns}, 0.01f, at::kBFloat16), to = Buffer(0.0f, kSumColumns);
+  for (auto _ : state) to.add_(at::sum(from, 0, false, at::kFloat));
+  SetBytes(state, kSumRows * kSumColumns * 2);
+}
+
 // One thread, as the communication thread calls it: the argument is the number of parts.
 void SumParts(benchmark::State& state, DType dtype) {
   const int64_t parts = state.range(0);
@@ -148,19 +270,34 @@ void SumParts(benchmark::State& state, DType dtype) {
 void BM_SumInOrderFp32(benchmark::State& state) { SumParts(state, DType::kFloat32); }
 void BM_SumInOrderBf16(benchmark::State& state) { SumParts(state, DType::kBFloat16); }
 
-#define STOWAGE_THREADED(name) BENCHMARK(name)->Arg(1)->Arg(2)->ArgName("threads")->UseRealTime()
-STOWAGE_THREADED(BM_Memcpy);
-STOWAGE_THREADED(BM_AdamW);
-STOWAGE_THREADED(BM_AtenFusedAdamW);
+STOWAGE_BENCHMARK(BM_Memcpy);
+STOWAGE_BENCHMARK(BM_Triad);
+STOWAGE_BENCHMARK(BM_Read);
+STOWAGE_BENCHMARK(BM_AdamW);
+STOWAGE_BENCHMARK(BM_AtenAdamW);
+STOWAGE_BENCHMARK(BM_AdamWWithBf16);
+STOWAGE_BENCHMARK(BM_AtenAdamWWithBf16);
+STOWAGE_BENCHMARK(BM_AtenFusedAdamW);
 BENCHMARK(BM_AdamWCached)->Arg(1)->ArgName("threads")->UseRealTime();
-BENCHMARK(BM_AtenFusedAdamWCached)->Arg(1)->ArgName("threads")->UseRealTime();
-STOWAGE_THREADED(BM_Sgd);
-STOWAGE_THREADED(BM_SumOfSquares);
-STOWAGE_THREADED(BM_AtenNorm);
-STOWAGE_THREADED(BM_FillNormal);
-STOWAGE_THREADED(BM_AtenNormal);
-STOWAGE_THREADED(BM_Dropout);
-STOWAGE_THREADED(BM_AtenDropout);
+BENCHMARK(BM_AtenAdamWCached)->Arg(1)->ArgName("threads")->UseRealTime();
+STOWAGE_BENCHMARK(BM_Sgd);
+STOWAGE_BENCHMARK(BM_SumOfSquares);
+STOWAGE_BENCHMARK(BM_AtenSumOfSquares);
+STOWAGE_BENCHMARK(BM_SumOfSquaresBf16);
+STOWAGE_BENCHMARK(BM_CastFp32ToBf16);
+STOWAGE_BENCHMARK(BM_AtenCastFp32ToBf16);
+STOWAGE_BENCHMARK(BM_CastBf16ToFp32);
+STOWAGE_BENCHMARK(BM_AtenCastBf16ToFp32);
+STOWAGE_BENCHMARK(BM_CastFp32ToFp16);
+STOWAGE_BENCHMARK(BM_AtenCastFp32ToFp16);
+STOWAGE_BENCHMARK(BM_ColumnSumBf16);
+STOWAGE_BENCHMARK(BM_AtenColumnSumBf16);
+STOWAGE_BENCHMARK(BM_FillUniform);
+STOWAGE_BENCHMARK(BM_AtenFillUniform);
+STOWAGE_BENCHMARK(BM_FillNormal);
+STOWAGE_BENCHMARK(BM_AtenFillNormal);
+STOWAGE_BENCHMARK(BM_Dropout);
+STOWAGE_BENCHMARK(BM_AtenDropout);
 BENCHMARK(BM_SumInOrderFp32)->Arg(2)->Arg(4)->ArgName("parts")->UseRealTime();
 BENCHMARK(BM_SumInOrderBf16)->Arg(2)->Arg(4)->ArgName("parts")->UseRealTime();
 
