@@ -17,8 +17,7 @@ class AdamWOptimizer final : public Optimizer {
   const std::vector<std::string>& state_tensors() const override { return state_tensors_; }
 
  private:
-  void UpdatePiece(float* parameters, const float* gradients, absl::Span<float* const> states, int64_t numel, double lr,
-                   bool decay, const UpdateScalars& scalars) const override;
+  void UpdatePiece(const Piece& piece, const UpdateScalars& scalars) const override;
 
   const OptimizerConfig config_;
   const std::vector<std::string> state_tensors_ = {"exp_avg", "exp_avg_sq"};

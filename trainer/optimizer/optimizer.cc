@@ -21,8 +21,10 @@ void Optimizer::Update(float* parameters, const float* gradients, absl::Span<flo
     done = range.end;
     for (int64_t at = range.begin; at < range.end; at += kUpdatePieceNumel) {
       for (size_t k = 0; k < states.size(); ++k) piece_states[k] = states[k] + at;
-      UpdatePiece(parameters + at, gradients + at, piece_states, std::min(kUpdatePieceNumel, range.end - at),
-                  scalars.lr * range.lr_scale, range.decay, scalars);
+      uint16_t* const bf16 = range.bf16 == nullptr ? nullptr : range.bf16 + (at - range.begin);
+      const int64_t numel = std::min(kUpdatePieceNumel, range.end - at);
+      const double lr = scalars.lr * range.lr_scale;
+      UpdatePiece({parameters + at, gradients + at, piece_states, bf16, numel, lr, range.decay}, scalars);
     }
   }
 }

@@ -37,16 +37,27 @@ class Optimizer {
   // are PyTorch's, for checkpoints. In the order in which Update() takes them; may be empty.
   virtual const std::vector<std::string>& state_tensors() const = 0;
 
-  // Updates parameters[i] and states[k][i] from gradients[i] for every i in `ranges`, and touches no other element.
+  // Updates parameters[i] and states[k][i] from gradients[i] for every i in `ranges`, writes the new parameters in bf16
+  // where a range asks for that, and touches no other element.
   // Ranges: ascending, not overlapping; gaps (padding) stay as they are. `states`: one per state_tensors().
   // Splits over LibTorch's threads; not to be called from two threads on the same elements.
   void Update(float* parameters, const float* gradients, absl::Span<float* const> states,
               absl::Span<const OptimizerRange> ranges, const UpdateScalars& scalars) const;
 
+ protected:
+  // Elements of one range: all of one learning rate and decay. The pointers are those of the first of them.
+  struct Piece {
+    float* parameters;
+    const float* gradients;
+    absl::Span<float* const> states;
+    uint16_t* bf16;  // null: no copy is wanted
+    int64_t numel;
+    double lr;
+    bool decay;
+  };
+
  private:
-  // `numel` elements, all of one learning rate and decay. The pointers are those of the first of them.
-  virtual void UpdatePiece(float* parameters, const float* gradients, absl::Span<float* const> states, int64_t numel,
-                           double lr, bool decay, const UpdateScalars& scalars) const = 0;
+  virtual void UpdatePiece(const Piece& piece, const UpdateScalars& scalars) const = 0;
 };
 
 // InvalidArgument: optimizer.kind is neither adamw nor sgd, or optimizer.schedule.kind is none of constant, linear,

@@ -4,6 +4,7 @@
 
 #include "gtest/gtest.h"
 #include "kernels/adamw.h"
+#include "kernels/bf16.h"
 
 namespace stowage {
 namespace {
@@ -133,6 +134,22 @@ TEST(OptimizerTest, RangeLongerThanAPieceIsUpdatedOnceEverywhere) {
   optimizer->Update(parameters.data(), gradients.data(), {}, {{0, numel, 1.0, false}}, Scalars(1));
   const float expected = 1.0f + -0.01f * 1.0f;
   for (int64_t i = 0; i < numel; ++i) ASSERT_EQ(parameters[i], expected) << i;
+}
+
+TEST(OptimizerTest, ARangesCopyInBf16IsItsNewValuesRoundedOverPieces) {
+  for (const char* kind : {"adamw", "sgd"}) {
+    const auto optimizer = Make(Config(kind));
+    const int64_t numel = kUpdatePieceNumel + 1003;
+    Buffers plain(*optimizer, numel);
+    Buffers copied = plain;
+    std::vector<uint16_t> copy(numel - 7, 0xffff);
+    plain.Update(*optimizer, {{0, 7}, {7, numel}}, Scalars(1));
+    copied.Update(*optimizer, {{0, 7}, {7, numel, 1.0, true, copy.data()}}, Scalars(1));
+    EXPECT_TRUE(plain == copied) << kind;  // asking for a copy changes nothing else
+    for (int64_t i = 7; i < numel; ++i) {
+      ASSERT_EQ(copy[i - 7], kernels::Fp32ToBf16(copied.parameters[i])) << kind << " " << i;
+    }
+  }
 }
 
 TEST(OptimizerDeathTest, OverlappingRangesAndMissingStatesAreBugs) {

@@ -10,8 +10,9 @@ namespace stowage {
 struct OptimizerRange {
   int64_t begin = 0;
   int64_t end = 0;
-  double lr_scale = 1.0;  // times the step's learning rate
-  bool decay = true;      // whether optimizer.weight_decay applies: to matrices, not to biases and norms
+  double lr_scale = 1.0;     // times the step's learning rate
+  bool decay = true;         // whether optimizer.weight_decay applies: to matrices, not to biases and norms
+  uint16_t* bf16 = nullptr;  // [end - begin], outside the buffer: the new values again, rounded to bf16; null: nowhere
 };
 
 }  // namespace stowage
