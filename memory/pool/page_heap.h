@@ -1,0 +1,104 @@
+// Runs of whole pages in one address range: best fit, split and merged, given back to the system when there are too
+// many idle ones.
+//
+// A request takes the smallest free run that holds it, the lowest of equals; what is left over stays free; a freed run
+// merges with free neighbours at once. So the sizes of a training step, which come back every step, find the runs they
+// had, and nothing is ever moved.
+//
+// Bounded slack: pages that would be touched anew while as many lie idle elsewhere are first given back there, so that
+// at no moment of growth the resident pages exceed the used ones by more than `slack`. That costs page faults only when
+// the pattern of requests has changed.
+//
+//   used      pages of runs that were handed out
+//   resident  pages that were handed out at least once since they were last given back: what RSS may hold
+//   idle      resident - used
+//
+// Book-keeping lies outside the pages. Not thread-safe: the pool has the lock.
+#ifndef STOWAGE_MEMORY_POOL_PAGE_HEAP_H_
+#define STOWAGE_MEMORY_POOL_PAGE_HEAP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "memory/pool/address_range.h"
+
+namespace stowage {
+
+class PageHeap {
+ public:
+  static constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+
+  struct Options {
+    int64_t limit_pages = kNoLimit;  // resident pages never exceed it
+    // Idle pages that growth leaves alone: this share of the used ones, and at least so many.
+    double slack_share = 0.04;
+    int64_t slack_pages = 2048;  // 8 MiB: small models do not pay page faults for a bound that they cannot feel
+  };
+
+  struct Statistics {
+    int64_t used_pages = 0;
+    int64_t resident_pages = 0;
+    int64_t free_runs = 0;          // between used ones, whether resident or not
+    int64_t free_pages = 0;
+    int64_t largest_free_pages = 0;
+    int64_t discarded_pages = 0;    // in all, since the start
+    int64_t fresh_pages = 0;        // handed out while not resident, since the start: page faults to come
+  };
+
+  PageHeap(std::unique_ptr<AddressRange> range, const Options& options);
+
+  // A run of `pages` >= 1; null if the limit or the system has no room. Contents: anything.
+  char* Allocate(int64_t pages);
+  // A run of Allocate, with its size.
+  void Free(char* run, int64_t pages);
+
+  // Gives idle pages back until at most `keep_pages` are left; returns how many went.
+  int64_t Trim(int64_t keep_pages);
+
+  // Does not take from what is there: the next growth feels it.
+  void set_limit_pages(int64_t pages) { options_.limit_pages = pages; }
+  int64_t limit_pages() const { return options_.limit_pages; }
+
+  Statistics GetStatistics() const;
+  int64_t used_pages() const { return statistics_.used_pages; }
+  int64_t resident_pages() const { return statistics_.resident_pages; }
+  int64_t fresh_pages() const { return statistics_.fresh_pages; }
+  bool Contains(const void* p) const {
+    return p >= range_->base() && p < range_->base() + range_->bytes();
+  }
+  int64_t PageOf(const void* p) const {
+    return (static_cast<const char*>(p) - range_->base()) / static_cast<int64_t>(AddressRange::kPageBytes);
+  }
+
+ private:
+  // Runs by first page. Used ones are in no container: their neighbours are found through free_.
+  using FreeRuns = std::map<int64_t, int64_t>;  // first page -> pages
+
+  void AddFree(int64_t page, int64_t pages);
+  void RemoveFree(FreeRuns::iterator run);
+  // Resident pages of [page, page + pages).
+  int64_t CountResident(int64_t page, int64_t pages) const;
+  void SetResident(int64_t page, int64_t pages, bool resident);
+  // Gives idle pages of free runs back, largest runs first and never those of [but, but + but_pages).
+  int64_t DiscardIdle(int64_t wanted, int64_t but, int64_t but_pages);
+  // Makes room for `fresh` pages to become resident, for a run at [page, page + pages).
+  bool MakeRoom(int64_t fresh, int64_t page, int64_t pages);
+
+  std::unique_ptr<AddressRange> range_;
+  Options options_;
+  FreeRuns free_;
+  std::set<std::pair<int64_t, int64_t>> by_size_;  // (pages, first page)
+  std::vector<uint64_t> resident_;                 // one bit a page, up to the frontier
+  int64_t frontier_ = 0;                           // pages that were ever part of a run
+  Statistics statistics_;
+};
+
+}  // namespace stowage
+
+#endif  // STOWAGE_MEMORY_POOL_PAGE_HEAP_H_
