@@ -10,6 +10,7 @@
 //
 #include "hwy/foreach_target.h"
 //
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 //
 #include "kernels/attention_product-inl.h"
@@ -56,11 +57,21 @@ HWY_INLINE char* RowAt(DType dtype, const AttentionTensor& x, int64_t sample, in
          (sample * x.sample_stride + head * x.head_stride + row * x.row_stride) * DTypeBytes(dtype);
 }
 
+// Packed rows lie kilobytes apart, each in a page of its own, where no CPU prefetches by itself: at 256 tokens three
+// tenths of forward were waiting for rows. 32 rows of 256 bytes are 8 KiB of the first-level cache; 8 rows were
+// measured to be too late, more than 16 make no difference.
+constexpr int64_t kRowsAhead = 32;
+
 HWY_INLINE void ReadRows(const AttentionProblem& problem, const ConstAttentionTensor& x, int64_t sample, int64_t head,
                          int64_t first, int64_t rows, float* to) {
   const int64_t width = problem.width();
+  const int64_t row_bytes = problem.shape.head_dim * DTypeBytes(problem.dtype);
+  const int64_t stride_bytes = x.row_stride * DTypeBytes(problem.dtype);
   const char* from = RowAt(problem.dtype, x, sample, head, first);
-  for (int64_t r = 0; r < rows; ++r, from += x.row_stride * DTypeBytes(problem.dtype)) {
+  for (int64_t r = 0; r < rows; ++r, from += stride_bytes) {
+    if (r + kRowsAhead < rows) {
+      for (int64_t i = 0; i < row_bytes; i += 64) hwy::Prefetch(from + kRowsAhead * stride_bytes + i);
+    }
     ReadRow(problem.dtype, from, problem.shape.head_dim, width, to + r * width);
   }
 }
