@@ -36,6 +36,7 @@ struct ModelConfig {
   int64_t width = 384;
   int64_t heads = 6;
   std::optional<int64_t> kv_heads;      // heads of keys and values; auto: heads
+  std::string attention = "auto";       // auto | fused | chunked
   int64_t context = 256;                // tokens a sequence
   std::optional<int64_t> ffn;           // hidden width of the feed-forward; auto: 4 * width, llama's: about 8/3
   std::optional<int64_t> vocabulary;    // auto: what the data says
@@ -58,7 +59,8 @@ struct DataConfig {
   std::vector<std::string> validation;    // paths
   std::string format = "auto";            // auto | text | jsonl | stowage | llmc | nanogpt | idx | csv | safetensors
   std::string field = "text";             // of a JSONL line
-  std::string tokenizer = "bytes";
+  std::string tokenizer;                  // bytes | bpe | none | a .model file's path; empty: auto, what the data says
+  std::optional<int64_t> tokenizer_vocabulary;  // bpe: how many pieces to learn; auto: 8192
   double validation_fraction = 0.1;       // split off a source that has no validation part of its own
   std::vector<std::string> targets;       // csv: columns of numbers to predict
   std::string class_column;               // csv: the column that holds the class; exactly one of the two

@@ -1,14 +1,16 @@
 #include "trainer/config/contradictions.h"
 
 #include "absl/strings/str_cat.h"
+#include "trainer/config/model_keys.h"
+#include "trainer/config/schema.h"
 
 namespace stowage {
 namespace {
 
 class Checker {
  public:
-  Checker(const Config& config, const PlaceOfKey& place_of, const std::string& no_place)
-      : config_(config), place_of_(place_of), no_place_(no_place) {}
+  Checker(const Config& config, const PlaceOfKey& place_of, const std::string& no_place, bool own_source)
+      : config_(config), place_of_(place_of), no_place_(no_place), own_source_(own_source) {}
 
   absl::Status Run() {
     CheckModel();
@@ -44,13 +46,32 @@ class Checker {
 
   void CheckModel() {
     const ModelConfig& model = config_.model;
-    if (model.width % model.heads != 0) {
+    for (const Field& field : Fields()) {
+      if (ModelKindHasKey(model.kind, field.key)) continue;
+      const std::string value = field.write(config_);
+      if (value == field.write(Config())) continue;  // a resolved config lists every key
+      Conflict(field.key, "model.kind",
+               absl::StrCat(field.key, ": ", value, " means nothing for model.kind ", model.kind, ", which has ",
+                            ModelKeysText(model.kind), "; leave it out"));
+    }
+    const auto has = [&](const char* key) { return ModelKindHasKey(model.kind, key); };
+    if (has("model.heads") && model.width % model.heads != 0) {
       Conflict("model.width", "model.heads",
                absl::StrCat("model.width ", model.width, " is not a multiple of model.heads ", model.heads));
+    }
+    if (has("model.kv_heads") && model.heads % model.kv_heads.value_or(1) != 0) {
+      Conflict("model.kv_heads", "model.heads",
+               absl::StrCat("model.kv_heads ", *model.kv_heads, " does not divide model.heads ", model.heads));
+    }
+    if (model.kind == "llama" && model.width % (2 * model.heads) != 0) {
+      Conflict("model.width", "model.heads",
+               absl::StrCat("model.width ", model.width, " gives each of model.heads ", model.heads,
+                            " an odd number of elements; rotary positions turn pairs"));
     }
   }
 
   void CheckData() {
+    if (own_source_) return;
     const DataConfig& data = config_.data;
     const bool files = !data.train.empty();
     if (!data.source.empty() && files) {
@@ -128,13 +149,15 @@ class Checker {
   const Config& config_;
   const PlaceOfKey& place_of_;
   const std::string& no_place_;
+  const bool own_source_;
   absl::Status status_;
 };
 
 }  // namespace
 
-absl::Status CheckContradictions(const Config& config, const PlaceOfKey& place_of, const std::string& no_place) {
-  return Checker(config, place_of, no_place).Run();
+absl::Status CheckContradictions(const Config& config, const PlaceOfKey& place_of, const std::string& no_place,
+                                 bool own_source) {
+  return Checker(config, place_of, no_place, own_source).Run();
 }
 
 }  // namespace stowage

@@ -14,8 +14,10 @@ namespace stowage {
 using PlaceOfKey = std::function<std::string(const std::string& key)>;
 
 // InvalidArgument for the first contradiction, with the places of both values. `no_place` stands before a message
-// about something that is missing altogether. Thread-safe: no state.
-absl::Status CheckContradictions(const Config& config, const PlaceOfKey& place_of, const std::string& no_place);
+// about something that is missing altogether. `own_source`: data.source is one that the program brings, which may read
+// data.train and data.validation as it likes. Thread-safe: no state.
+absl::Status CheckContradictions(const Config& config, const PlaceOfKey& place_of, const std::string& no_place,
+                                 bool own_source = false);
 
 }  // namespace stowage
 

@@ -33,7 +33,8 @@ TEST(SchemaTest, EveryFieldOwnsAMemberOfItsOwn) {
   for (const Field& field : Fields()) {
     int changed = 0;
     for (const char* value : {"7",    "0.25",  "true", "false",  "sqrt", "cpu",  "jsonl", "word",  "3GiB", "[0.1, 0.2]",
-                              "bf16", "micro", "fill", "linear", "sgd",  "disk", "mpi",   "llama", "kjv",  "2"}) {
+                              "bf16", "micro", "fill", "linear", "sgd",  "disk", "mpi",   "llama", "kjv",  "2",
+                              "gru",  "mse",   "[7]",  "{depth: 2}", "fused"}) {
       Config config;
       const auto node = ParseYaml(value, "v");
       ASSERT_TRUE(node.ok());

@@ -85,15 +85,84 @@ TEST(ResolveConfigTest, TheVocabularyMustHoldTheDatasTokens) {
   EXPECT_TRUE(Resolved({"model.vocabulary=255"}, 0).ok());
 }
 
+absl::StatusOr<Config> ResolvedFor(const DataShape& data, const std::vector<std::string>& sets) {
+  absl::StatusOr<Config> config = ParseConfig(kBase, "a.yaml", sets);
+  EXPECT_TRUE(config.ok()) << config.status();
+  return config.ok() ? ResolveConfig(*config, data) : config;
+}
+
+DataShape Samples(std::vector<int64_t> input, int64_t outputs, bool classes) {
+  DataShape data;
+  data.input = std::move(input);
+  data.outputs = outputs;
+  data.classes = classes;
+  return data;
+}
+
+TEST(ResolveConfigTest, EachKindFillsItsOwnKeysOnly) {
+  const auto llama = ResolvedFor(Tokens(256), {"model.kind=llama"});
+  ASSERT_TRUE(llama.ok()) << llama.status();
+  EXPECT_EQ(llama->model.ffn, 1024);
+  EXPECT_EQ(llama->model.kv_heads, 6);
+  EXPECT_EQ(llama->model.tie, false);
+  EXPECT_FALSE(llama->model.norm_bias.has_value());
+  EXPECT_EQ(ResolvedFor(Tokens(256), {"model.kind=llama", "model.width=4096", "model.heads=32"})->model.ffn, 11008);
+  const auto gpt2 = ResolvedFor(Tokens(256), {"model.bias=false"});
+  ASSERT_TRUE(gpt2.ok()) << gpt2.status();
+  EXPECT_EQ(gpt2->model.tie, true);
+  EXPECT_EQ(gpt2->model.norm_bias, false);
+  const auto mlp = ResolvedFor(Samples({1, 28, 28}, 10, true), {"model.kind=mlp"});
+  ASSERT_TRUE(mlp.ok()) << mlp.status();
+  EXPECT_EQ(mlp->model.input, (std::vector<int64_t>{1, 28, 28}));
+  EXPECT_EQ(mlp->model.outputs, 10);
+  EXPECT_EQ(mlp->model.loss, "cross_entropy");
+  EXPECT_FALSE(mlp->model.ffn.has_value() || mlp->model.tie.has_value() || mlp->model.vocabulary.has_value());
+  const auto again = ParseConfig(ConfigToYaml(*mlp), "config.yaml");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(ConfigDifferences(*mlp, *again), std::vector<std::string>());
+}
+
+TEST(ResolveConfigTest, AutoMicroBatchOfSamplesIsBoundByTheirNumberAndSize) {
+  const auto micro_batch = [](std::vector<int64_t> input, const char* global_batch) {
+    return *ResolvedFor(Samples(std::move(input), 10, true), {"model.kind=mlp", global_batch})->train.micro_batch;
+  };
+  EXPECT_EQ(micro_batch({1, 28, 28}, "train.global_batch=128"), 128);
+  EXPECT_EQ(micro_batch({1, 28, 28}, "train.global_batch=512"), 128);
+  EXPECT_EQ(micro_batch({3, 224, 224}, "train.global_batch=128"), 4);
+  EXPECT_EQ(micro_batch({1 << 20}, "train.global_batch=128"), 1);
+}
+
+TEST(ResolveConfigTest, DataThatIsNotForTheKindIsRefused) {
+  const auto message = [](const DataShape& data, const std::vector<std::string>& sets) {
+    return std::string(ResolvedFor(data, sets).status().message());
+  };
+  const DataShape images = Samples({1, 28, 28}, 10, true), sequences = Samples({28, 28}, 10, true);
+  EXPECT_EQ(message(images, {}),
+            "model.kind: gpt2 learns from text or tokens, but the data is samples of [1, 28, 28]; choose another kind "
+            "or other data");
+  EXPECT_EQ(message(Tokens(256), {"model.kind=cnn"}),
+            "model.kind: cnn learns from images: samples of [channels, height, width], but the data is text or tokens; "
+            "choose another kind or other data");
+  EXPECT_TRUE(absl::StrContains(message(sequences, {"model.kind=cnn"}), "samples of [28, 28]"));
+  EXPECT_TRUE(absl::StrContains(message(images, {"model.kind=rnn"}), "samples of [time, features]"));
+  EXPECT_EQ(message(images, {"model.kind=mlp", "model.loss=mse"}),
+            "model.loss: mse, but the data has classes; give cross_entropy or auto");
+  EXPECT_EQ(message(Tokens(256), {"model.kind=rnn", "model.outputs=3"}),
+            "model.outputs: is about samples that are no tokens, but the data is tokens; leave it out");
+  for (const char* set : {"model.context=64", "model.vocabulary=9", "model.tie=true"}) {
+    EXPECT_TRUE(absl::StrContains(message(sequences, {"model.kind=rnn", set}), "is about tokens")) << set;
+  }
+  EXPECT_EQ(message(sequences, {"model.kind=rnn"}), "");
+  EXPECT_EQ(message(Tokens(256), {"model.kind=rnn"}), "");
+}
+
 TEST(ResolveConfigTest, WhatIsNotBuiltIsRefusedByName) {
   const struct {
     std::vector<std::string> sets;
     const char* message;
   } cases[] = {
       {{"run.device=cuda"}, "run.device: cuda is not built yet; cpu is"},
-      {{"precision=bf16"}, "precision: bf16 is not built yet; fp32 is"},
-      {{"precision=fp16"}, "precision: fp16 is not built yet; fp32 is"},
-      {{"model.kind=llama"}, "model.kind: llama is not built yet; gpt2 is"},
+      {{"precision=fp16"}, "precision: fp16 is not built yet; fp32 and bf16 are"},
       {{"train.reduce_per=micro"}, "train.reduce_per: micro is not built yet; update is"},
       {{"memory.device=6GiB"}, "memory.device: 6GiB is not built yet; auto is"},
       {{"memory.host=80%"}, "memory.host: 80% is not built yet; auto is"},
@@ -123,7 +192,8 @@ TEST(ResolveConfigTest, AConfigFilledInByAProgramIsCheckedAsAFileIs) {
   EXPECT_EQ(ResolveConfig(config, Tokens(256)).status().message(), "model.layers: must be 1 to 10000, found 0");
   config.model.layers = 1;
   config.model.heads = 7;
-  EXPECT_EQ(ResolveConfig(config, Tokens(256)).status().message(), "model.width 384 is not a multiple of model.heads 7");
+  EXPECT_EQ(ResolveConfig(config, Tokens(256)).status().message(),
+            "model.width 384 is not a multiple of model.heads 7");
 }
 
 }  // namespace

@@ -39,6 +39,10 @@ std::vector<Field> ExperimentFields() {
       Declare(STOWAGE_FIELD(model.kv_heads), Optional("auto", WholeNumber(1, 1 << 16)), "heads", Effect::kResults,
               "llama: heads of keys and values, a divisor of heads; heads / kv_heads queries share one (grouped-query "
               "attention). auto: heads."),
+      Declare(STOWAGE_FIELD(model.attention), Choice({"auto", "fused", "chunked"}), "", Effect::kResults,
+              "gpt2, llama: how attention is computed; results differ in the last bits. chunked: Stowage's own, by tiles "
+              "of queries and keys. fused: LibTorch's. Neither holds a matrix of context * context. auto: chunked on "
+              "CPUs, where it was the faster at every length measured; elsewhere fused above 1024 tokens."),
       Declare(STOWAGE_FIELD(model.context), WholeNumber(1, 1 << 24), "tokens", Effect::kResults,
               "Tokens of a sequence, where samples are tokens. Attention's time grows with its square."),
       Declare(STOWAGE_FIELD(model.ffn), Optional("auto", WholeNumber(1, 1 << 22)), "elements", Effect::kResults,
@@ -92,8 +96,15 @@ std::vector<Field> ExperimentFields() {
               "tokens; images and labels (idx), a table of numbers (csv), tensors inputs and targets (safetensors). "
               "auto: told by header, then by name; nanogpt has no header and must be named."),
       Declare(STOWAGE_FIELD(data.field), Text(), "", Effect::kResults, "The field of a JSON line that holds the text."),
-      Declare(STOWAGE_FIELD(data.tokenizer), Choice({"bytes"}), "", Effect::kResults,
-              "How text becomes tokens. bytes: 256 of them, one per byte."),
+      Declare(STOWAGE_FIELD(data.tokenizer), EmptyAs("auto", Tokenizer()), "", Effect::kResults,
+              "How text becomes tokens. bytes: 256 of them, one per byte. bpe: subwords, learned from the training text. "
+              "PATH.model: a SentencePiece model made elsewhere; with token files, the one they were made with. none: "
+              "token files of which that is not known, so that sampling is refused. auto: a prepared folder's own; bytes "
+              "for text; none for token files."),
+      Declare(STOWAGE_FIELD(data.tokenizer_vocabulary), Optional("auto", WholeNumber(1, 1 << 24)), "tokens",
+              Effect::kResults,
+              "bpe: how many tokens to learn, 259 for bytes and control among them. More make sequences shorter and the "
+              "embedding larger. auto: 8192."),
       Declare(STOWAGE_FIELD(data.validation_fraction), Number({0.0, 1.0, false, true}), "share", Effect::kResults,
               "Split off the end of a text, or of a file of samples, that has no validation part of its own. 0: none, and "
               "no evaluation."),

@@ -2,10 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <set>
-
-#include "trainer/model/model_kinds.h"
-
 namespace stowage {
 namespace {
 
@@ -40,34 +36,25 @@ TEST(Gpt2Test, FreeHeadAndNoBiasesChangeTheCountByTheirSizes) {
   EXPECT_EQ(Count(*MakeGpt2(config)), 124439808 - 12 * (768 + 768 + 2304 + 768 + 3072 + 768) - 768);
 }
 
-TEST(Gpt2Test, NamesAreUniqueAndEveryParameterIsUsed) {
-  for (bool tie : {false, true}) {
-    ModelConfig config = Gpt2Small();
-    config.tie = tie;
-    const Model model = *MakeGpt2(config);
-    std::set<std::string> names;
-    std::set<std::pair<int, int>> used;
-    size_t parameters = 0;
-    for (const GroupSpec& g : model.groups) {
-      for (const ParameterSpec& p : g.parameters) names.insert(p.name);
-      parameters += g.parameters.size();
-    }
-    for (const SegmentSpec& s : model.segments) {
-      for (const ParameterId& id : s.parameters) used.insert({id.group, id.parameter});
-    }
-    EXPECT_EQ(names.size(), parameters);
-    EXPECT_EQ(used.size(), parameters);
-    EXPECT_EQ(model.segments.size(), 2u * 12 + 2);
-  }
+// Bias-free projections with biased norms and a free head.
+int64_t CountWithBiasFreeProjections(int64_t layers, int64_t width, int64_t vocabulary, int64_t context) {
+  ModelConfig config;
+  config.layers = layers;
+  config.width = width;
+  config.heads = 8;
+  config.context = context;
+  config.ffn = 4 * width;
+  config.vocabulary = vocabulary;
+  config.bias = false;
+  config.norm_bias = true;
+  config.tie = false;
+  return Count(*MakeGpt2(config));
 }
 
-TEST(ModelKindsTest, AnUnknownKindNamesTheKindsThereAre) {
-  ModelConfig config = Gpt2Small();
-  config.kind = "gpt9";
-  const absl::Status status = MakeModel(BuiltInModelKinds(), config).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_NE(status.message().find("gpt9"), std::string::npos);
-  EXPECT_NE(status.message().find("gpt2"), std::string::npos);
+TEST(Gpt2Test, BiasFreeProjectionsWithBiasedNormsGiveTheCountsOfTheReferenceTransformers) {
+  EXPECT_EQ(CountWithBiasFreeProjections(6, 512, 10000, 256), 29258752);
+  EXPECT_EQ(CountWithBiasFreeProjections(12, 1024, 20000, 512), 192530432);
+  EXPECT_EQ(CountWithBiasFreeProjections(8, 768, 10000, 512), 72402432);
 }
 
 }  // namespace

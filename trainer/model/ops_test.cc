@@ -66,7 +66,8 @@ TEST(EmbeddingTest, MatchesAtenWithRepeatedTokens) {
   Twin token(at::randn({11, 40})), position(at::randn({9, 40}));
   const at::Tensor tokens = at::randint(0, 5, {3, 7}, at::kLong);
   const at::Tensor dy = at::randn({3, 7, 40});
-  const at::Tensor y = Embedding(tokens, token.parameter(), position.parameter());
+  const Parameter p = position.parameter();
+  const at::Tensor y = Embedding(tokens, token.parameter(), &p);
   const at::Tensor y_ref =
       at::embedding(token.theirs, tokens) + at::embedding(position.theirs, at::arange(7, at::kLong));
   ExpectClose(y, y_ref);
@@ -80,7 +81,8 @@ TEST(EmbeddingTest, AddsToWhatTheTiedHeadHasWritten) {
   Twin token(at::randn({6, 8})), position(at::randn({4, 8}));
   token.slot.Add(at::ones_like(token.buffer));
   const at::Tensor tokens = at::zeros({1, 4}, at::kLong);
-  const at::Tensor y = Embedding(tokens, token.parameter(), position.parameter());
+  const Parameter p = position.parameter();
+  const at::Tensor y = Embedding(tokens, token.parameter(), &p);
   torch::autograd::grad({y}, {token.ours, position.ours}, {at::ones_like(y)}, false, false, true);
   at::Tensor expected = at::ones_like(token.buffer);
   expected[0] += 4;

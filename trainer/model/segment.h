@@ -37,7 +37,8 @@ class Segment {
   virtual ~Segment() = default;
 
   // `inputs`: what the segment before gave (none for the first). `parameters`: in the order of SegmentSpec.
-  // The last segment's first output is the summed loss, a scalar (kTrain, kEvaluate), or logits (kPredict).
+  // The last segment's first output is the summed loss, a scalar (kTrain, kEvaluate), or logits (kPredict). In kEvaluate
+  // it may have a second one, an int64 scalar: how many of the batch's samples were classed right.
   // Must be a function of its arguments only; may throw what LibTorch throws. Called by one thread at a time.
   virtual std::vector<at::Tensor> Forward(const std::vector<at::Tensor>& inputs,
                                           absl::Span<const Parameter> parameters,

@@ -3,7 +3,9 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "trainer/config/load.h"
+#include "trainer/config/model_keys.h"
 #include "trainer/run/process.h"
 
 namespace stowage {
@@ -26,29 +28,20 @@ CheckpointInfo MakeCheckpointInfo(const Config& config, int64_t step, const std:
   info.step = step;
   info.config_yaml = ConfigToYaml(config);
   info.plan_json = plan_json;
-  const ModelConfig& model = config.model;
   const OptimizerConfig& optimizer = config.optimizer;
   info.must_match = {
       {"run.seed", absl::StrCat(config.run.seed)},
-      {"model.kind", model.kind},
-      {"model.layers", absl::StrCat(model.layers)},
-      {"model.width", absl::StrCat(model.width)},
-      {"model.heads", absl::StrCat(model.heads)},
-      {"model.context", absl::StrCat(model.context)},
-      {"model.ffn", Text(model.ffn)},
-      {"model.vocabulary", Text(model.vocabulary)},
-      {"model.dropout", Text(model.dropout)},
-      {"model.bias", model.bias ? "true" : "false"},
-      {"model.tie", model.tie ? "true" : "false"},
       {"data (training set)", data_fingerprint},
       {"train.global_batch", absl::StrCat(config.train.global_batch)},
       {"train.micro_batch", Text(config.train.micro_batch)},
       {"train.reduce_per", config.train.reduce_per},
       {"optimizer.kind", optimizer.kind},
       {"precision", config.precision},
+      {"fp32_segments", absl::StrJoin(config.fp32_segments, ", ")},
       {"ranks", absl::StrCat(world_size)},
       {"train.epochs or train.steps", config.train.epochs ? "epochs" : "steps"},
   };
+  for (const auto& [key, value] : ModelValues(config)) info.must_match[key] = value;
   if (optimizer.kind == "adamw") {
     info.must_match["optimizer.betas"] = absl::StrCat("[", Text(optimizer.beta1), ", ", Text(optimizer.beta2), "]");
     info.must_match["optimizer.eps"] = Text(optimizer.eps);

@@ -4,6 +4,7 @@
 #include <ATen/ops/sum.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "kernels/bf16.h"
 #include "kernels/parallel.h"
 #include "trainer/model/ops/slot_pointer.h"
 
@@ -14,31 +15,42 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
+float ToFloat(float x) { return x; }
+float ToFloat(uint16_t x) { return kernels::Bf16ToFp32(x); }
+
 // to[tokens[i]] += from[i] for all i in order. Threads take columns, not rows: no two write the same element, and
 // each element is summed in token order. 16 columns are one cache line.
-void ScatterAddRows(const at::Tensor& from, const at::Tensor& tokens, const at::Tensor& to) {
-  const int64_t rows = tokens.numel();
+template <typename T>
+void ScatterAddRows(const T* from, const int64_t* tokens, int64_t rows, const at::Tensor& to) {
   const int64_t width = to.size(1);
-  const float* source = from.const_data_ptr<float>();
-  const int64_t* ids = tokens.const_data_ptr<int64_t>();
   float* target = to.data_ptr<float>();
   kernels::ParallelFor(width, 64, 16, [&](int64_t begin, int64_t end) {
     for (int64_t row = 0; row < rows; ++row) {
-      float* t = target + ids[row] * width;
-      const float* s = source + row * width;
-      for (int64_t column = begin; column < end; ++column) t[column] += s[column];
+      float* t = target + tokens[row] * width;
+      const T* s = from + row * width;
+      for (int64_t column = begin; column < end; ++column) t[column] += ToFloat(s[column]);
     }
   });
 }
 
+// The same for a gradient in either dtype; `to` is fp32.
+void ScatterAdd(const at::Tensor& dy, const at::Tensor& tokens, const at::Tensor& to) {
+  const int64_t* ids = tokens.const_data_ptr<int64_t>();
+  if (dy.scalar_type() == at::kBFloat16) {
+    ScatterAddRows(static_cast<const uint16_t*>(dy.const_data_ptr()), ids, tokens.numel(), to);
+  } else {
+    ScatterAddRows(dy.const_data_ptr<float>(), ids, tokens.numel(), to);
+  }
+}
+
 struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
-  static Variable forward(AutogradContext* ctx, const Variable& token, const Variable& position,
+  static Variable forward(AutogradContext* ctx, const Variable& token, const std::optional<at::Tensor>& position,
                           const at::Tensor& tokens, int64_t token_slot, int64_t position_slot) {
     ctx->saved_data["tokens"] = tokens;
     ctx->saved_data["token_slot"] = token_slot;
     ctx->saved_data["position_slot"] = position_slot;
     at::Tensor out = at::embedding(token, tokens);
-    out.add_(position.narrow(0, 0, tokens.size(1)));
+    if (position.has_value()) out.add_(position->narrow(0, 0, tokens.size(1)));
     return out;
   }
 
@@ -47,11 +59,11 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
     const at::Tensor dy = grads[0].contiguous();
     if (GradientSlot* slot = SlotFrom(ctx->saved_data["token_slot"])) {
       slot->ZeroIfUnwritten();
-      ScatterAddRows(dy, tokens, slot->Write().view);
+      ScatterAdd(dy, tokens, slot->Write().view);
     }
     if (GradientSlot* slot = SlotFrom(ctx->saved_data["position_slot"])) {
       slot->ZeroIfUnwritten();
-      slot->Write().view.narrow(0, 0, dy.size(1)).add_(dy.sum(0));
+      slot->Write().view.narrow(0, 0, dy.size(1)).add_(dy.sum(0, /*keepdim=*/false, at::kFloat));
     }
     return {Variable(), Variable(), Variable(), Variable(), Variable()};
   }
@@ -59,9 +71,10 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
 
 }  // namespace
 
-at::Tensor Embedding(const at::Tensor& tokens, const Parameter& token, const Parameter& position) {
-  return EmbeddingFunction::apply(token.value, position.value, tokens, SlotNumber(token.gradient),
-                                  SlotNumber(position.gradient));
+at::Tensor Embedding(const at::Tensor& tokens, const Parameter& token, const Parameter* position) {
+  return EmbeddingFunction::apply(token.value, position ? std::optional<at::Tensor>(position->value) : std::nullopt,
+                                  tokens, SlotNumber(token.gradient),
+                                  SlotNumber(position ? position->gradient : nullptr));
 }
 
 }  // namespace stowage::ops

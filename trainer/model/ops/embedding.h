@@ -1,4 +1,4 @@
-// Token plus learned position embedding, whose gradients are scattered straight into the gradient buffers.
+// Token embedding, with learned positions or without, whose gradients are scattered straight into the gradient buffers.
 //
 // torch's embedding makes a dense gradient of the whole vocabulary per micro-batch (zeros, then a scatter, then an
 // addition to the buffer). Here only the rows that occurred are touched once the buffer has been written.
@@ -11,9 +11,10 @@
 
 namespace stowage::ops {
 
-// tokens int64 [n, t], token [vocabulary, width], position [>= t, width] -> [n, t, width].
+// tokens int64 [n, t], token [vocabulary, width], position [>= t, width] or null -> [n, t, width]. The
+// parameters are both fp32 or both bf16, and so is the output; gradients are summed in fp32.
 // Contributions to a row are added in the order of the tokens: the same bits with any number of threads.
-at::Tensor Embedding(const at::Tensor& tokens, const Parameter& token, const Parameter& position);
+at::Tensor Embedding(const at::Tensor& tokens, const Parameter& token, const Parameter* position);
 
 }  // namespace stowage::ops
 

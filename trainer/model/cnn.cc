@@ -1,0 +1,129 @@
+#include "trainer/model/cnn.h"
+
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/group_norm.h>
+#include <ATen/ops/mean.h>
+#include <ATen/ops/relu.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/check.h"
+#include "trainer/model/group_builder.h"
+#include "trainer/model/sample_head.h"
+
+namespace stowage {
+namespace {
+
+constexpr int64_t kStages = 3;
+constexpr double kGroupNormEps = 1e-5;
+
+int64_t NormGroups(int64_t channels) {
+  int64_t groups = 8;
+  while (channels % groups != 0) groups /= 2;
+  return groups;
+}
+
+// norm(conv(x)): a convolution without a bias, which the norm would take away again.
+at::Tensor ConvNorm(const at::Tensor& x, int64_t stride, ParameterReader* next) {
+  const at::Tensor& kernel = next->Weight().value;
+  const at::Tensor& scale = next->Weight().value;
+  const at::Tensor& shift = next->Weight().value;
+  const int64_t padding = kernel.size(2) / 2;
+  const at::Tensor y = at::conv2d(x, kernel, {}, {stride, stride}, {padding, padding});
+  return at::group_norm(y, NormGroups(y.size(1)), scale, shift, kGroupNormEps, /*cudnn_enabled=*/false);
+}
+
+void DeclareConvNorm(const std::string& conv, const std::string& norm, int64_t out, int64_t in, int64_t kernel,
+                     GroupBuilder* group, std::vector<ParameterId>* ids) {
+  const Init uniform = Init::Uniform(1.0 / std::sqrt(static_cast<double>(in * kernel * kernel)));
+  group->Add(conv + ".weight", {out, in, kernel, kernel}, uniform, ids);
+  group->Norm(norm, out, /*bias=*/true, ids);
+}
+
+class Stem : public Segment {
+ public:
+  std::vector<at::Tensor> Forward(const std::vector<at::Tensor>&, absl::Span<const Parameter> parameters,
+                                  const SegmentContext& context) const override {
+    ParameterReader next(parameters);
+    // Channels last: the form that the convolutions work in. It passes through all that follows.
+    const at::Tensor images = InputsOf(context, parameters[0]).contiguous(at::MemoryFormat::ChannelsLast);
+    at::Tensor x = at::relu(ConvNorm(images, 1, &next));
+    STOWAGE_CHECK(next.AtEnd()) << "stem";
+    return {x};
+  }
+};
+
+class Block : public Segment {
+ public:
+  // `down`: the shape changes, by `stride` and to other channels.
+  Block(int64_t stride, bool down) : stride_(stride), down_(down) {}
+  std::vector<at::Tensor> Forward(const std::vector<at::Tensor>& inputs, absl::Span<const Parameter> parameters,
+                                  const SegmentContext&) const override {
+    ParameterReader next(parameters);
+    at::Tensor x = at::relu(ConvNorm(inputs[0], stride_, &next));
+    x = ConvNorm(x, 1, &next);
+    x = x.add(down_ ? ConvNorm(inputs[0], stride_, &next) : inputs[0]);
+    STOWAGE_CHECK(next.AtEnd()) << "block";
+    return {at::relu(x)};
+  }
+
+ private:
+  const int64_t stride_;
+  const bool down_;
+};
+
+}  // namespace
+
+absl::StatusOr<Model> MakeCnn(const ModelConfig& config) {
+  const std::vector<int64_t> input = config.input.value_or(std::vector<int64_t>());
+  if (input.size() != 3) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.input: model.kind cnn needs images [channels, height, width], ",
+                     "a sample of the data is [", absl::StrJoin(input, ", "), "]"));
+  }
+  const int64_t stages = std::min(kStages, config.layers);
+  const int64_t least = int64_t{1} << (stages - 1);
+  if (input[1] < least || input[2] < least) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.input: an image of ", input[1], " x ", input[2], " is smaller than the ", least, " x ",
+                     least, " that the strides of ", stages, " stages need; give larger images or model.layers ",
+                     std::min(input[1], input[2]) >= 2 ? 2 : 1));
+  }
+
+  Model model;
+  std::vector<ParameterId> stem_ids;
+  GroupBuilder stem("stem", &model);
+  DeclareConvNorm("stem.conv", "stem.norm", config.width, input[0], 3, &stem, &stem_ids);
+  stem.Build();
+  model.segments.push_back({"stem", stem_ids, std::make_unique<Stem>()});
+
+  int64_t channels = config.width, i = 0;
+  for (int64_t stage = 0; stage < stages; ++stage) {
+    const int64_t blocks = config.layers / stages + (stage < config.layers % stages ? 1 : 0);
+    for (int64_t block = 0; block < blocks; ++block, ++i) {
+      const bool down = block == 0 && stage > 0;
+      const int64_t out = down ? 2 * channels : channels;
+      const std::string name = absl::StrCat("layer.", i);
+      std::vector<ParameterId> ids;
+      GroupBuilder group(name, &model);
+      DeclareConvNorm(name + ".conv1", name + ".norm1", out, channels, 3, &group, &ids);
+      DeclareConvNorm(name + ".conv2", name + ".norm2", out, out, 3, &group, &ids);
+      if (down) DeclareConvNorm(name + ".down", name + ".down_norm", out, channels, 1, &group, &ids);
+      group.Build();
+      model.segments.push_back({name, std::move(ids), std::make_unique<Block>(down ? 2 : 1, down)});
+      channels = out;
+    }
+  }
+  SampleHead::Options head;
+  head.dropout = config.dropout;
+  head.gather = [](const at::Tensor& x) { return x.mean({2, 3}); };
+  AddSampleHead(config, channels, std::move(head), &model);
+  return model;
+}
+
+}  // namespace stowage
