@@ -19,12 +19,14 @@ constexpr size_t kTroubleBytes = 400;
 struct FixedWords {
   double loss_sum;
   int64_t tokens;
+  int64_t judged;
+  int64_t correct;
   double sum_of_squares;
   int64_t non_finite;
   int64_t stop_signal;
   int64_t save_wanted;
 };
-static_assert(sizeof(FixedWords) == 48, "no padding may travel");
+static_assert(sizeof(FixedWords) == 64, "no padding may travel");
 
 std::string CutTrouble(const std::string& text) {
   if (text.size() <= kTroubleBytes) return text;
@@ -34,7 +36,7 @@ std::string CutTrouble(const std::string& text) {
 }
 
 std::string Encode(const AgreementWords& words) {
-  const FixedWords fixed = {words.loss_sum,   words.tokens,      words.sum_of_squares,
+  const FixedWords fixed = {words.loss_sum,   words.tokens,      words.judged,     words.correct, words.sum_of_squares,
                             words.non_finite, words.stop_signal, words.save_wanted};
   std::string wire(sizeof(fixed), '\0');
   std::memcpy(&wire[0], &fixed, sizeof(fixed));
@@ -51,6 +53,8 @@ absl::StatusOr<AgreementWords> Decode(const std::string& wire, int rank) {
   AgreementWords words;
   words.loss_sum = fixed.loss_sum;
   words.tokens = fixed.tokens;
+  words.judged = fixed.judged;
+  words.correct = fixed.correct;
   words.sum_of_squares = fixed.sum_of_squares;
   words.non_finite = fixed.non_finite;
   words.stop_signal = fixed.stop_signal;
@@ -62,6 +66,8 @@ absl::StatusOr<AgreementWords> Decode(const std::string& wire, int rank) {
 void Take(const AgreementWords& words, int rank, AgreementVerdict& verdict) {
   verdict.loss_sum += words.loss_sum;
   verdict.tokens += words.tokens;
+  verdict.judged += words.judged;
+  verdict.correct += words.correct;
   verdict.sum_of_squares += words.sum_of_squares;
   verdict.non_finite += words.non_finite;
   verdict.stop_signal = std::max(verdict.stop_signal, words.stop_signal);

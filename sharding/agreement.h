@@ -19,6 +19,8 @@ namespace stowage {
 struct AgreementWords {
   double loss_sum = 0.0;        // over this rank's tokens
   int64_t tokens = 0;           // that count in the loss
+  int64_t judged = 0;           // samples whose class was predicted (evaluation of a model of classes)
+  int64_t correct = 0;          // of them, predicted right
   double sum_of_squares = 0.0;  // of this rank's shards of the summed gradients, fp64
   int64_t non_finite = 0;       // elements that are not finite in this rank's shards
   int64_t stop_signal = 0;      // number of the signal this rank received, 0 if none
@@ -29,6 +31,8 @@ struct AgreementWords {
 struct AgreementVerdict {
   double loss_sum = 0.0;
   int64_t tokens = 0;
+  int64_t judged = 0;
+  int64_t correct = 0;
   double sum_of_squares = 0.0;
   int64_t non_finite = 0;
   int64_t stop_signal = 0;   // the highest that any rank received

@@ -1,10 +1,10 @@
 #include "trainer/executor/executor.h"
 
-#include <algorithm>
-#include <utility>
-
 #include <ATen/ops/item.h>
 #include <ATen/ops/ones_like.h>
+
+#include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
@@ -15,7 +15,6 @@
 #include "trainer/executor/exceptions.h"
 
 namespace stowage {
-
 
 // Everything that lives for one Play. `trouble` is why this rank's arithmetic stopped, OK while it goes on.
 struct Executor::Run {
@@ -30,23 +29,15 @@ struct Executor::Run {
   // Of a micro-batch in flight.
   struct Micro {
     Batch batch;
-    std::vector<at::Tensor> flow;            // what the last segment gave
-    std::vector<at::Tensor> gradient_flow;   // what the last backward gave
-    std::vector<Tape> tapes;                 // by segment
+    std::vector<at::Tensor> flow;           // what the last segment gave
+    std::vector<at::Tensor> gradient_flow;  // what the last backward gave
+    std::vector<Tape> tapes;                // by segment
   };
   std::vector<Micro> micros;
 };
 
 Executor::Executor(const Model& model, GroupStates& groups, Communicator& communicator, const Optimizer* optimizer)
     : model_(model), groups_(groups), communicator_(communicator), optimizer_(optimizer) {}
-
-std::vector<Parameter> Executor::ParametersOf(int segment, bool with_gradient) const {
-  std::vector<Parameter> parameters;
-  for (const ParameterId& id : model_.segments[segment].parameters) {
-    parameters.push_back(groups_[id.group]->parameter(id.parameter, with_gradient));
-  }
-  return parameters;
-}
 
 absl::Status Executor::Forward(Run& run, const Instruction& instruction) {
   const int last = static_cast<int>(model_.segments.size()) - 1;
@@ -63,16 +54,21 @@ absl::Status Executor::Forward(Run& run, const Instruction& instruction) {
   SegmentContext context;
   context.mode = run.inputs.mode;
   context.batch = &micro.batch;
-  context.random_key =
-      HashKey({run.inputs.seed, static_cast<uint64_t>(run.inputs.step),
-               static_cast<uint64_t>(run.inputs.global_index(instruction.micro)),
-               static_cast<uint64_t>(instruction.target)});
-  micro.flow = RunForward(model_.segments[instruction.target], micro.flow,
-                          ParametersOf(instruction.target, keep), context,
-                          keep ? &micro.tapes[instruction.target] : nullptr);
+  context.random_key = HashKey({run.inputs.seed, static_cast<uint64_t>(run.inputs.step),
+                                static_cast<uint64_t>(run.inputs.global_index(instruction.micro)),
+                                static_cast<uint64_t>(instruction.target)});
+  const SegmentSpec& segment = model_.segments[instruction.target];
+  std::vector<at::Tensor> outputs = RunForward(segment, micro.flow, ParametersFor(segment, groups_, keep), context,
+                                               keep ? &micro.tapes[instruction.target] : nullptr);
+  STOWAGE_RETURN_IF_ERROR(shapes_.Check(instruction.target, segment.name, micro.flow, context, outputs));
+  micro.flow = std::move(outputs);
   if (instruction.target == last) {
     run.words.loss_sum += micro.flow[0].item<double>();
     run.words.tokens += micro.batch.loss_terms;
+    if (run.inputs.mode == PassMode::kEvaluate && micro.flow.size() > 1) {
+      run.words.judged += micro.batch.samples;
+      run.words.correct += micro.flow[1].item<int64_t>();
+    }
     if (!keep) micro = Run::Micro();
   }
   return absl::OkStatus();
@@ -89,8 +85,8 @@ absl::Status Executor::Backward(Run& run, const Instruction& instruction) {
     micro.gradient_flow[0] = at::ones_like(micro.flow[0]);
     micro.flow.clear();
   }
-  micro.gradient_flow = RunBackward(ParametersOf(instruction.target, true), micro.gradient_flow,
-                                    &micro.tapes[instruction.target]);
+  micro.gradient_flow = RunBackward(ParametersFor(model_.segments[instruction.target], groups_, /*with_gradient=*/true),
+                                    micro.gradient_flow, &micro.tapes[instruction.target]);
   if (instruction.target == 0) micro = Run::Micro();
   return absl::OkStatus();
 }

@@ -56,11 +56,19 @@ class FileMetricsWriter : public MetricsWriter {
   }
 
   absl::Status Write(const EvalMetrics& metrics) override {
-    const Json line = {{"step", metrics.step},
-                       {"validation_loss", metrics.validation_loss},
-                       {"tokens", metrics.tokens},
-                       {"seconds", metrics.seconds}};
-    return WriteBoth(line, metrics.step, {{"validation/loss", metrics.validation_loss}});
+    Json line = {{"step", metrics.step},
+                 {"validation_loss", metrics.validation_loss},
+                 {"tokens", metrics.tokens},
+                 {"seconds", metrics.seconds}};
+    if (metrics.text_bytes_per_token > 0.0) {
+      line["validation_loss_per_byte"] = metrics.validation_loss / metrics.text_bytes_per_token;
+    }
+    std::vector<EventFile::Scalar> scalars = {{"validation/loss", metrics.validation_loss}};
+    if (metrics.accuracy.has_value()) {
+      line["accuracy"] = *metrics.accuracy;
+      scalars.push_back({"validation/accuracy", *metrics.accuracy});
+    }
+    return WriteBoth(line, metrics.step, scalars);
   }
 
   absl::Status Close() override {

@@ -69,6 +69,10 @@ TEST_F(MetricsWriterTest, EvaluationsHaveLinesOfTheirOwn) {
   auto writer = MetricsWriter::Open(folder_, std::nullopt);
   ASSERT_TRUE((*writer)->Write(EvalMetrics{50, 2.9, 436224, 12.5}).ok());
   EXPECT_EQ(Contents(), "{\"step\":50,\"validation_loss\":2.9,\"tokens\":436224,\"seconds\":12.5}\n");
+  ASSERT_TRUE((*writer)->Write(EvalMetrics{60, 3.0, 100, 2.0, 4.0}).ok());
+  EXPECT_NE(Contents().find("\"seconds\":2.0,\"validation_loss_per_byte\":0.75}"), std::string::npos) << Contents();
+  ASSERT_TRUE((*writer)->Write(EvalMetrics{70, 0.5, 100, 2.0, 0.0, 0.875}).ok());
+  EXPECT_NE(Contents().find("\"seconds\":2.0,\"accuracy\":0.875}"), std::string::npos) << Contents();
 }
 
 TEST_F(MetricsWriterTest, WhatIsNotFiniteIsNull) {

@@ -76,7 +76,7 @@ class ProgressBase : public Progress {
     std::vector<std::string> fields = {
         absl::StrFormat("step %d/%d", metrics.step, total_steps_),
         absl::StrFormat("loss %.4f", metrics.loss),
-        absl::StrCat(RateText(metrics.tokens_per_second), " tokens/s"),
+        absl::StrCat(RateText(metrics.tokens_per_second), " ", metrics.counted, "/s"),
         absl::StrCat("peak ", BytesText(metrics.rss_peak_bytes)),
     };
     const int64_t left = total_steps_ - metrics.step;
@@ -85,8 +85,14 @@ class ProgressBase : public Progress {
   }
 
   static std::string EvalText(const EvalMetrics& metrics) {
-    return absl::StrFormat("step %d  validation loss %.4f  (%s tokens in %s)", metrics.step, metrics.validation_loss,
-                           RateText(static_cast<double>(metrics.tokens)), DurationText(metrics.seconds));
+    const std::string per_byte =
+        metrics.text_bytes_per_token > 0.0
+            ? absl::StrFormat("  per byte %.4f", metrics.validation_loss / metrics.text_bytes_per_token)
+            : "";
+    const std::string accuracy = metrics.accuracy ? absl::StrFormat("  accuracy %.2f %%", 100 * *metrics.accuracy) : "";
+    return absl::StrFormat("step %d  validation loss %.4f%s%s  (%s %s in %s)", metrics.step, metrics.validation_loss,
+                           per_byte, accuracy, RateText(static_cast<double>(metrics.tokens)), metrics.counted,
+                           DurationText(metrics.seconds));
   }
 
   const int fd_;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 namespace stowage {
@@ -18,6 +19,7 @@ struct StepMetrics {
   double tokens_per_second = 0.0;
   std::map<std::string, int64_t> memory_peak_bytes;  // category -> most bytes held at once in this step
   int64_t rss_peak_bytes = 0;                        // VmHWM of rank 0
+  std::string counted = "tokens";                    // what `tokens` counts, as people call it: tokens or samples
 };
 
 struct EvalMetrics {
@@ -25,6 +27,9 @@ struct EvalMetrics {
   double validation_loss = 0.0;
   int64_t tokens = 0;
   double seconds = 0.0;
+  double text_bytes_per_token = 0.0;  // on average, of the validation set; 0: not text by subwords, or not known
+  std::optional<double> accuracy;     // share of samples classed right, of a model of classes
+  std::string counted = "tokens";     // as in StepMetrics
 };
 
 }  // namespace stowage

@@ -30,6 +30,10 @@ absl::StatusOr<EvaluationResult> EvaluateDataset(Executor& executor, const Model
   EvaluationResult result;
   result.tokens = verdict.tokens;
   result.loss = verdict.loss_sum / static_cast<double>(verdict.tokens);
+  if (verdict.judged > 0) {
+    result.accuracy = static_cast<double>(verdict.correct) / static_cast<double>(verdict.judged);
+  }
+  result.text_bytes_per_token = dataset.text_bytes_per_target();
   result.seconds = absl::ToDoubleSeconds(absl::Now() - start);
   return result;
 }

@@ -3,6 +3,7 @@
 #define STOWAGE_TRAINER_RUN_EVALUATION_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "trainer/data/dataset.h"
@@ -13,7 +14,9 @@ namespace stowage {
 struct EvaluationResult {
   double loss = 0.0;  // mean over loss terms
   int64_t tokens = 0;
+  std::optional<double> accuracy;  // share of samples classed right, of a model of classes
   double seconds = 0.0;
+  double text_bytes_per_token = 0.0;  // of the whole dataset; 0: see Dataset::text_bytes_per_target
 };
 
 // Evaluates `sequences` of the set, evenly spread (all if 0 or more than there are), in micro-batches of `micro_batch`

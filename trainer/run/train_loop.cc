@@ -9,9 +9,17 @@
 #include "memory/process_memory.h"
 #include "trainer/optimizer/learning_rate.h"
 #include "trainer/run/evaluation.h"
+#include "trainer/run/module_buffers.h"
 #include "trainer/run/process.h"
 
 namespace stowage {
+
+namespace {
+
+// What the loss has terms of, in people's words.
+const char* Counted(const Config& config) { return config.model.input.has_value() ? "samples" : "tokens"; }
+
+}  // namespace
 
 TrainLoop::TrainLoop(const TrainLoopInputs& inputs)
     : in_(inputs),
@@ -58,6 +66,7 @@ absl::StatusOr<StepMetrics> TrainLoop::Step(int64_t step, AgreementVerdict* verd
 
   StepMetrics metrics;
   metrics.step = step + 1;
+  metrics.counted = Counted(in_.config);
   PlayInputs inputs;
   inputs.mode = PassMode::kTrain;
   inputs.seed = static_cast<uint64_t>(in_.config.run.seed);
@@ -95,12 +104,14 @@ absl::StatusOr<StepMetrics> TrainLoop::Step(int64_t step, AgreementVerdict* verd
 
 absl::Status TrainLoop::Evaluate(int64_t step) {
   if (in_.data.validation == nullptr) return absl::OkStatus();
+  STOWAGE_RETURN_IF_ERROR(AverageBuffers(in_.state.model, in_.communicator));
   STOWAGE_ASSIGN_OR_RETURN(
       const EvaluationResult evaluation,
       EvaluateDataset(executor_, shape_, *in_.data.validation, in_.config.train.eval_sequences.value_or(0),
                       *in_.config.train.micro_batch, in_.communicator.rank(), in_.communicator.world_size()));
   result_.validation_loss = evaluation.loss;
-  in_.reporter.Eval({step, evaluation.loss, evaluation.tokens, evaluation.seconds});
+  in_.reporter.Eval({step, evaluation.loss, evaluation.tokens, evaluation.seconds, evaluation.text_bytes_per_token,
+                     evaluation.accuracy, Counted(in_.config)});
   return absl::OkStatus();
 }
 

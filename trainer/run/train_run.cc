@@ -13,9 +13,12 @@
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/config/load.h"
 #include "trainer/data/open_data.h"
+#include "trainer/executor/exceptions.h"
 #include "trainer/metrics/report.h"
 #include "trainer/run/evaluation.h"
+#include "trainer/run/hf_start.h"
 #include "trainer/run/model_state.h"
+#include "trainer/run/module_buffers.h"
 #include "trainer/run/plan_json.h"
 #include "trainer/run/process.h"
 #include "trainer/run/resume.h"
@@ -46,11 +49,26 @@ absl::Status OpenRunFolder(const std::string& path, bool resume, Communicator& c
   return AgreeOnStatus(communicator, status);
 }
 
-absl::StatusOr<Data> OpenDataTogether(const Config& config, Communicator& communicator, const TrainOptions& options) {
+absl::StatusOr<Data> OpenOwnData(const DataSource& source, const DataConfig& config) {
+  absl::StatusOr<Data> data = absl::InternalError("the source did not return");
+  absl::Status status = CatchExceptions([&] { data = source(config); });
+  if (status.ok()) status = data.status();
+  if (status.ok() && data->train == nullptr) status = absl::InvalidArgumentError("it gives no training data");
+  for (const Dataset* set : {status.ok() ? data->train.get() : nullptr, status.ok() ? data->validation.get() : nullptr}) {
+    if (set != nullptr && set->size() < 1) status = absl::InvalidArgumentError("it has a set without samples");
+  }
+  if (!status.ok()) return Annotate(status, absl::StrCat("data.source ", config.source));
+  return data;
+}
+
+absl::StatusOr<Data> OpenDataTogether(const Config& config, Communicator& communicator, const TrainOptions& options,
+                                      const OwnKinds& own) {
+  const auto source = own.data.find(config.data.source);
   absl::StatusOr<Data> data =
-      OpenData(config.data, config.model.context, config.model.vocabulary.value_or(0), [&](const std::string& line) {
-        Print(options, communicator.rank(), line);
-      });
+      source != own.data.end()
+          ? OpenOwnData(source->second, config.data)
+          : OpenData(config.data, config.model.context, config.model.vocabulary.value_or(0),
+                     [&](const std::string& line) { Print(options, communicator.rank(), line); });
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, data.status()));
   return data;
 }
@@ -76,24 +94,29 @@ absl::StatusOr<int64_t> Restore(const std::string& folder, const CheckpointInfo&
 }
 
 absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& communicator,
-                                           const TrainOptions& options) {
+                                           const TrainOptions& options, const OwnKinds& own) {
+  const Registered registered = RegisteredOf(own);
   const SignalWatch signals;  // from here on a signal is answered at the next `agree`
   const int rank = communicator.rank(), world_size = communicator.world_size();
   TrainOutcome outcome;
   outcome.run_dir = options.run_dir.empty() ? absl::StrCat("runs/", asked.run.name) : options.run_dir;
 
   STOWAGE_RETURN_IF_ERROR(CheckSameConfig(
-      asked, absl::StrCat("--run-dir ", outcome.run_dir, options.resume ? " --resume" : ""), communicator));
+      asked, absl::StrCat("--run-dir ", outcome.run_dir, options.resume ? " --resume" : ""), communicator,
+      registered));
   // What can be refused from the config alone is refused before a folder is made.
-  STOWAGE_RETURN_IF_ERROR(ResolveWithoutData(asked).status());
-  STOWAGE_ASSIGN_OR_RETURN(const Data data, OpenDataTogether(asked, communicator, options));
-  STOWAGE_ASSIGN_OR_RETURN(const Config config, ResolveConfig(asked, data.train->shape()));
+  STOWAGE_RETURN_IF_ERROR(ResolveWithoutData(asked, registered).status());
+  STOWAGE_ASSIGN_OR_RETURN(const Data data, OpenDataTogether(asked, communicator, options, own));
+  STOWAGE_ASSIGN_OR_RETURN(const Config config, ResolveConfig(asked, data.train->shape(), registered));
+  if (!options.resume) {
+    STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, CheckTokensOfFolder(config, *data.train)));
+  }
   STOWAGE_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config.optimizer));
 
   std::optional<RunFolder> folder;
   STOWAGE_RETURN_IF_ERROR(OpenRunFolder(outcome.run_dir, options.resume, communicator, &folder));
 
-  absl::StatusOr<ModelState> made = MakeModelState(config, world_size);
+  absl::StatusOr<ModelState> made = MakeModelState(config, world_size, own);
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, made.status()));
   ModelState state = *std::move(made);
 
@@ -105,14 +128,19 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
   const Schedule step_schedule = WriteTrainStep(ShapeOf(state.model), cut.per_rank());
   const std::string plan = PlanJson(config, state.model, step_schedule, world_size, options.threads);
   const auto info = [&](int64_t step) {
-    return MakeCheckpointInfo(config, step, data.train->fingerprint(), world_size, options.threads, plan);
+    CheckpointInfo made =
+        MakeCheckpointInfo(config, step, data.train->fingerprint(), world_size, options.threads, plan);
+    if (data.tokenizer != nullptr) made.tokenizer_model = data.tokenizer->model();
+    return made;
   };
   const std::string checkpoints = outcome.run_dir + "/checkpoints";
 
   const auto count = [](int64_t n, absl::string_view what) { return absl::StrCat(n, " ", what, n == 1 ? "" : "s"); };
+  const std::string batch = config.model.input ? count(config.train.global_batch, "sample")
+                                               : absl::StrCat(count(config.train.global_batch, "sequence"), " of ",
+                                                              count(config.model.context, "token"));
   Print(options, rank,
-        absl::StrCat(config.model.kind, ": ", state.parameter_count(), " parameters; a step is ",
-                     count(config.train.global_batch, "sequence"), " of ", count(config.model.context, "token"), ", ",
+        absl::StrCat(config.model.kind, ": ", state.parameter_count(), " parameters; a step is ", batch, ", ",
                      cut.total(), cut.total() == 1 ? " micro-batch" : " micro-batches", " of ",
                      *config.train.micro_batch, " on ", count(world_size, "rank"), " (", communicator.name(), ")"));
 
@@ -125,7 +153,10 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
                                                         ", beyond the ", total_steps, " asked for"));
     }
   } else {
-    STOWAGE_RETURN_IF_ERROR(InitializeParameters(static_cast<uint64_t>(config.run.seed), communicator, &state));
+    STOWAGE_RETURN_IF_ERROR(
+        config.model.init_from.empty()
+            ? InitializeParameters(static_cast<uint64_t>(config.run.seed), communicator, &state)
+            : InitializeFromFolder(config, communicator, &state));
   }
 
   absl::Status written;
@@ -142,6 +173,7 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
 
   const auto save = [&](int64_t step) -> absl::Status {
     for (const auto& group : state.groups) group->EnsureOptimizerState(*optimizer);
+    STOWAGE_RETURN_IF_ERROR(AverageBuffers(state.model, communicator));
     std::vector<std::string> said;
     absl::StatusOr<std::string> saved =
         SaveCheckpoint(communicator, checkpoints, info(step), PiecesToSave(*optimizer, rank, world_size, state),
@@ -187,8 +219,9 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
 
 }  // namespace
 
-absl::StatusOr<TrainOutcome> Train(const Config& config, Communicator& communicator, const TrainOptions& options) {
-  absl::StatusOr<TrainOutcome> outcome = TrainTogether(config, communicator, options);
+absl::StatusOr<TrainOutcome> Train(const Config& config, Communicator& communicator, const TrainOptions& options,
+                                   const OwnKinds& own) {
+  absl::StatusOr<TrainOutcome> outcome = TrainTogether(config, communicator, options, own);
   // Every other error was agreed on by all ranks. This one is a communicator that broke under this rank: the others
   // may be waiting for it.
   if (absl::IsUnavailable(outcome.status())) communicator.Abort(outcome.status());
@@ -196,11 +229,15 @@ absl::StatusOr<TrainOutcome> Train(const Config& config, Communicator& communica
 }
 
 absl::StatusOr<EvalOutcome> Evaluate(const std::string& run_dir_or_checkpoint, Communicator& communicator,
-                                     int64_t sequences) {
-  STOWAGE_ASSIGN_OR_RETURN(LoadedModel loaded, LoadModel(run_dir_or_checkpoint, communicator));
+                                     int64_t sequences, const OwnKinds& own) {
+  STOWAGE_ASSIGN_OR_RETURN(LoadedModel loaded, LoadModel(run_dir_or_checkpoint, communicator, own));
+  if (!loaded.has_data) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        loaded.path, ": a Hugging Face folder names no data to measure on; start a run from it (model.init_from)"));
+  }
   TrainOptions quiet;
   quiet.quiet = true;
-  STOWAGE_ASSIGN_OR_RETURN(const Data data, OpenDataTogether(loaded.config, communicator, quiet));
+  STOWAGE_ASSIGN_OR_RETURN(const Data data, OpenDataTogether(loaded.config, communicator, quiet, own));
   if (data.validation == nullptr) {
     return absl::FailedPreconditionError(
         "this experiment has no validation set: give data.validation, or a data.validation_fraction above 0");
@@ -210,7 +247,10 @@ absl::StatusOr<EvalOutcome> Evaluate(const std::string& run_dir_or_checkpoint, C
       const EvaluationResult result,
       EvaluateDataset(executor, ShapeOf(loaded.state.model), *data.validation, sequences,
                       *loaded.config.train.micro_batch, communicator.rank(), communicator.world_size()));
-  return EvalOutcome{result.loss, result.tokens, result.seconds, loaded.step, loaded.path};
+  return EvalOutcome{result.loss,     result.text_bytes_per_token,
+                     result.tokens,   result.seconds,
+                     loaded.step,     loaded.path,
+                     result.accuracy, loaded.config.model.input.has_value()};
 }
 
 }  // namespace stowage

@@ -3,12 +3,14 @@
 #define STOWAGE_TRAINER_RUN_TRAIN_RUN_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "sharding/communicator.h"
 #include "trainer/config/config.h"
+#include "trainer/run/own_kinds.h"
 
 namespace stowage {
 
@@ -31,21 +33,25 @@ struct TrainOutcome {
 
 // Collective: all ranks call it with the same config (differences are found and named, every rank then returns
 // InvalidArgument). Every rank returns the same status. Installs handlers for SIGTERM, SIGINT and SIGUSR1 while
-// it runs.
-absl::StatusOr<TrainOutcome> Train(const Config& config, Communicator& communicator, const TrainOptions& options);
+// it runs. `own`, here and below: what the program brings besides what is built in; CheckOwnKinds found it good.
+absl::StatusOr<TrainOutcome> Train(const Config& config, Communicator& communicator, const TrainOptions& options,
+                                   const OwnKinds& own = {});
 
 struct EvalOutcome {
   double validation_loss = 0.0;
+  double text_bytes_per_token = 0.0;  // 0: not text by subwords, or not known
   int64_t tokens = 0;
   double seconds = 0.0;
   int64_t step = 0;
   std::string checkpoint;
+  std::optional<double> accuracy;  // share of samples classed right, of a model of classes
+  bool samples = false;            // `tokens` counts samples that are no tokens
 };
 
 // Loads the newest whole checkpoint of `run_dir` (or the checkpoint folder given itself) and evaluates it on its
 // validation set, whole unless `sequences` > 0. Collective.
 absl::StatusOr<EvalOutcome> Evaluate(const std::string& run_dir_or_checkpoint, Communicator& communicator,
-                                     int64_t sequences);
+                                     int64_t sequences, const OwnKinds& own = {});
 
 struct SampleOptions {
   std::string prompt = "\n";
@@ -56,7 +62,8 @@ struct SampleOptions {
 };
 
 // Continues `prompt` with the newest whole checkpoint. One process. Returns prompt and continuation.
-absl::StatusOr<std::string> Sample(const std::string& run_dir_or_checkpoint, const SampleOptions& options);
+absl::StatusOr<std::string> Sample(const std::string& run_dir_or_checkpoint, const SampleOptions& options,
+                                   const OwnKinds& own = {});
 
 }  // namespace stowage
 
