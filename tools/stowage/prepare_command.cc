@@ -6,11 +6,12 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/byte_size.h"
 #include "base/exit_code.h"
 #include "tools/stowage/command.h"
-#include "tools/stowage/speak.h"
+#include "trainer/run/speak.h"
 #include "trainer/data/prepare.h"
 
 namespace stowage {
@@ -18,13 +19,15 @@ namespace {
 
 constexpr char kLesson[] =
     "Turns text files or JSON lines into token shards that training reads at no cost of memory: train.stow,\n"
-    "validation.stow and meta.json in one folder. Inputs may be larger than memory. Training prepares what a config\n"
+    "validation.stow, meta.json and, of a learned tokenizer, tokenizer.model in one folder. Inputs may be larger than memory. Training prepares what a config\n"
     "names by itself, into a cache; this is for doing it beforehand, once, where you want it.\n"
     "\n"
     "  stowage prepare book1.txt book2.txt --output data/books\n"
     "  stowage prepare dump.jsonl --field body --validation-fraction 0.01 --output data/dump\n"
+    "  stowage prepare book.txt --tokenizer bpe --vocab-size 4096 --output data/book\n"
     "\n"
-    "In a config: data: {train: data/books}\n";
+    "The tokenizer: bytes (256 tokens), bpe (subwords learned from the training text), or a SentencePiece model made\n"
+    "elsewhere (PATH.model). In a config: data: {train: data/books}\n";
 
 // On a terminal a line that is written over; in a pipe nothing, because the result follows.
 class ProgressLine {
@@ -83,9 +86,11 @@ Command PrepareCommand() {
                 ->capture_default_str();
             app.add_option("--field", request->field, "The field of a JSON line that holds the text")
                 ->capture_default_str();
-            app.add_option("--tokenizer", request->tokenizer, "How text becomes tokens")
-                ->check(CLI::IsMember({"bytes"}))
+            app.add_option("--tokenizer", request->tokenizer, "How text becomes tokens: bytes, bpe or PATH.model")
                 ->capture_default_str();
+            app.add_option("--vocab-size", request->vocabulary,
+                           absl::StrCat("Tokens to learn, for bpe; ", kBpeVocabulary, " unless given"))
+                ->check(CLI::Range(int64_t{1}, int64_t{1} << 24));
             app.add_flag("--replace", request->replace, "Make the folder anew if it is complete already");
             return [request] { return Run(*request); };
           }};

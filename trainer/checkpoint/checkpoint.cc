@@ -93,6 +93,9 @@ absl::StatusOr<std::string> Complete(const std::string& folder, const std::strin
   manifest.info = info;
   STOWAGE_RETURN_IF_ERROR(WriteText(partial, "config.yaml", info.config_yaml, manifest));
   if (!info.plan_json.empty()) STOWAGE_RETURN_IF_ERROR(WriteText(partial, "plan.json", info.plan_json, manifest));
+  if (!info.tokenizer_model.empty()) {
+    STOWAGE_RETURN_IF_ERROR(WriteText(partial, "tokenizer.model", info.tokenizer_model, manifest));
+  }
   STOWAGE_RETURN_IF_ERROR(CheckManifest(manifest));
   STOWAGE_ASSIGN_OR_RETURN(const std::string text, ManifestToJson(manifest));
   STOWAGE_RETURN_IF_ERROR(WriteFileDurably(absl::StrCat(partial, "/manifest.json"), text));

@@ -6,6 +6,7 @@
 //     rank-00000.safetensors   tensors; data starts at 64 bytes (see safetensors.h)
 //     config.yaml              the resolved experiment
 //     plan.json                the plan, if there is one
+//     tokenizer.model          what turns text into the model's tokens, if that is not said by its name
 //
 // A logical tensor is a parameter ("layer.3.attn.qkv.weight") or its optimizer state ("optimizer.exp_avg.<parameter>").
 // Readers assemble it from ranges, so the way it was cut over ranks does not matter to them. The .safetensors files

@@ -68,6 +68,7 @@ absl::StatusOr<CheckpointReader> CheckpointReader::Open(const std::string& path)
   };
   STOWAGE_RETURN_IF_ERROR(read_text("config.yaml", reader.info_.config_yaml));
   STOWAGE_RETURN_IF_ERROR(read_text("plan.json", reader.info_.plan_json));
+  STOWAGE_RETURN_IF_ERROR(read_text("tokenizer.model", reader.info_.tokenizer_model));
   return reader;
 }
 

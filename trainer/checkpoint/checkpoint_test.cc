@@ -34,6 +34,7 @@ TEST_F(CheckpointTest, AnyNumberOfRanksWritesTheSameLogicalTensors) {
     EXPECT_EQ(reader->info().noted, Info(1).noted);
     EXPECT_EQ(reader->info().config_yaml, Info(world_size).config_yaml);
     EXPECT_EQ(reader->info().plan_json, "{}");
+    EXPECT_EQ(reader->info().tokenizer_model, std::string("\x0a\0model", 7));
     ExpectHolds(*reader, world_size);
   }
 }
@@ -76,7 +77,8 @@ TEST_F(CheckpointTest, ARankWithoutPiecesWritesNoFile) {
     EXPECT_TRUE(result.ok()) << result.status();
   });
   EXPECT_THAT(ListFolder(Path(1)).value(),
-              ElementsAre("config.yaml", "manifest.json", "plan.json", "rank-00001.safetensors"));
+              ElementsAre("config.yaml", "manifest.json", "plan.json", "rank-00001.safetensors",
+                          "tokenizer.model"));
 }
 
 TEST_F(CheckpointTest, TheNewestAreKept) {

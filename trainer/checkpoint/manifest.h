@@ -34,6 +34,7 @@ struct CheckpointInfo {
   std::map<std::string, std::string> noted;       // name -> value; a difference is said (bits cannot be promised)
   std::string config_yaml;                        // kept as config.yaml beside the manifest
   std::string plan_json;                          // kept as plan.json; empty: no such file
+  std::string tokenizer_model;                    // kept as tokenizer.model, bytes; empty: no such file
 };
 
 struct Manifest {
@@ -55,7 +56,7 @@ struct Manifest {
     uint32_t crc32c = 0;
   };
 
-  CheckpointInfo info;  // without config_yaml and plan_json, which are files of their own
+  CheckpointInfo info;  // without config_yaml, plan_json and tokenizer_model, which are files of their own
   int world_size = 1;   // that wrote it
   std::map<std::string, Tensor> tensors;
   std::map<std::string, File> files;

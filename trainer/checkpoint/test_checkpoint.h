@@ -38,6 +38,7 @@ class CheckpointTest : public testing::Test {
     info.noted = {{"threads", "2"}};
     info.config_yaml = absl::StrCat("run: {name: test}  # ", step, "\n");
     info.plan_json = "{}";
+    info.tokenizer_model = std::string("\x0a\0model", 7);
     return info;
   }
 

@@ -269,6 +269,19 @@ Codec<std::string> Path() {
 
 Codec<std::vector<std::string>> Paths() { return OneOrMore(Path(), "paths", "a path or a list of paths"); }
 
+Codec<std::string> Tokenizer() {
+  Codec<std::string> codec = Path();
+  codec.type = "word or path";
+  codec.allowed = "bytes, bpe, none, or a path that ends in .model";
+  codec.read = [path = Path()](const YamlNode& node) -> absl::StatusOr<std::string> {
+    STOWAGE_ASSIGN_OR_RETURN(std::string value, path.read(node));
+    if (value == "bytes" || value == "bpe" || value == "none" || absl::EndsWith(value, ".model")) return value;
+    return absl::InvalidArgumentError(
+        absl::StrCat("must be bytes, bpe, none, or a path that ends in .model, found ", node.text));
+  };
+  return codec;
+}
+
 Codec<std::vector<std::string>> Columns() { return OneOrMore(Text(), "names", "a name or a list of names"); }
 
 Codec<std::vector<std::string>> Patterns() { return OneOrMore(Text(), "names", "a name or a list of names, * for any letters"); }

@@ -49,6 +49,7 @@ Codec<std::string> Choice(std::vector<std::string> choices);
 Codec<std::string> Name();                // letters, digits and ._- : it becomes a folder
 Codec<std::string> Text();                // not empty
 Codec<std::string> Path();                // ${ENV} is put in
+Codec<std::string> Tokenizer();           // bytes, bpe, none, or the path of a .model file
 Codec<std::vector<std::string>> Paths();  // a path or a list of paths; [] is none
 Codec<std::vector<std::string>> Patterns();  // a name or a list of names, * for any letters; [] is none
 Codec<std::vector<std::string>> Columns();  // a name or a list of names; [] is none

@@ -3,6 +3,7 @@
 #define STOWAGE_TRAINER_CONFIG_DATA_SHAPE_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace stowage {
@@ -13,6 +14,7 @@ struct DataShape {
   std::vector<int64_t> input;  // of one sample's "inputs": [channels, height, width], [features] or [time, features]
   int64_t outputs = 0;         // classes of int64 "targets" [n], or width of float "targets" [n, outputs]
   bool classes = false;        // which of the two
+  std::string tokenizer;       // of tokens: data.tokenizer, auto filled in; empty: no tokens
 };
 
 }  // namespace stowage

@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "nlohmann/json.hpp"
 #include "trainer/config/load.h"
+#include "trainer/config/registered.h"
 #include "trainer/config/schema.h"
 
 namespace stowage {
@@ -83,7 +84,7 @@ void AddDefault(const Field& field, Json& schema) {
 
 }  // namespace
 
-std::string ConfigHelp() {
+std::string ConfigHelp(const Registered& registered) {
   std::string out =
       "Keys of a config. In brackets the default; then what changes with the value: the results, speed or memory, or "
       "neither.\nAt the top, `include: other.yaml` (or a list) takes keys from other files: maps merge, later keys "
@@ -99,6 +100,7 @@ std::string ConfigHelp() {
       absl::StrAppend(&out, Wrapped(absl::StrCat(field.sentence, NotBuilt(field)), "      "));
     }
   }
+  absl::StrAppend(&out, RegisteredHelp(registered));
   return out;
 }
 
@@ -136,7 +138,7 @@ std::string ConfigMarkdown() {
   return out;
 }
 
-std::string ConfigJsonSchema() {
+std::string ConfigJsonSchema(const Registered& registered) {
   Json root = {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
                {"title", "Stowage experiment"},
                {"type", "object"},
@@ -147,6 +149,9 @@ std::string ConfigJsonSchema() {
                                    {"description", "Files whose keys lie under this file's; relative to this file."}};
   for (const Field& field : Fields()) {
     Json schema = field.schema;
+    if (const std::vector<std::string> own = registered.WordsFor(field.key); !own.empty()) {
+      schema = {{"anyOf", Json::array({schema, Json{{"enum", own}}})}};
+    }
     schema["description"] = absl::StrCat(field.sentence, NotBuilt(field));
     if (!field.unit.empty()) schema["x-unit"] = field.unit;
     schema["x-changes"] = EffectWords(field.effect);

@@ -7,7 +7,9 @@
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "trainer/config/contradictions.h"
+#include "trainer/config/init_from.h"
 #include "trainer/config/nearest.h"
+#include "trainer/config/registered.h"
 #include "trainer/config/schema.h"
 #include "trainer/config/source.h"
 #include "trainer/config/yaml_tree.h"
@@ -60,6 +62,8 @@ absl::Status NoSuchKey(const std::string& section, const std::string& key, const
 // Reads a merged tree into a Config, and remembers where each value was written.
 class Reader {
  public:
+  explicit Reader(const Registered& registered) : registered_(registered) {}
+
   absl::Status ReadSection(const std::string& section, const YamlNode& map) {
     for (const auto& [word, value] : map.entries) {
       const std::string key = section.empty() ? word : absl::StrCat(section, ".", word);
@@ -79,12 +83,16 @@ class Reader {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<Config> Finish(const std::string& name) {
+  // `take_sizes`: from the folder that model.init_from names.
+  absl::StatusOr<Config> Finish(const std::string& name, bool take_sizes) {
     const auto place_of = [this](const std::string& key) {
       const auto found = places_.find(key);
       return found == places_.end() ? std::string() : found->second;
     };
-    STOWAGE_RETURN_IF_ERROR(CheckContradictions(config_, place_of, name));
+    if (take_sizes) STOWAGE_RETURN_IF_ERROR(TakeInitFrom(place_of, config_));
+    STOWAGE_RETURN_IF_ERROR(CheckModelOptions(registered_, config_, place_of));
+    STOWAGE_RETURN_IF_ERROR(
+        CheckContradictions(config_, place_of, name, registered_.IsSource(config_.data.source)));
     return config_;
   }
 
@@ -94,34 +102,40 @@ class Reader {
       return ErrorAt(value.key_place,
                      absl::StrCat(field.key, ": has no value; the default is ", field.write(Config())));
     }
-    const absl::Status read = field.read(value, config_);
+    const absl::Status read = ReadFieldWith(registered_, field, value, config_);
     if (!read.ok()) return ErrorAt(value.place, absl::StrCat(field.key, ": ", read.message()));
     places_[field.key] = value.place.ToString();
+    for (const auto& [word, inner] : value.entries) {
+      places_[absl::StrCat(field.key, ".", word)] = inner.key_place.ToString();
+    }
     return absl::OkStatus();
   }
 
+  const Registered& registered_;
   Config config_;
   std::map<std::string, std::string> places_;
 };
 
-absl::StatusOr<Config> FromTree(YamlNode tree, const std::string& name, const std::vector<std::string>& sets) {
+absl::StatusOr<Config> FromTree(YamlNode tree, const std::string& name, const std::vector<std::string>& sets,
+                                const Registered& registered, bool take_sizes) {
   for (const std::string& set : sets) STOWAGE_RETURN_IF_ERROR(ApplySet(set, tree));
-  Reader reader;
+  Reader reader(registered);
   STOWAGE_RETURN_IF_ERROR(reader.ReadSection("", tree));
-  return reader.Finish(name);
+  return reader.Finish(name, take_sizes);
 }
 
 }  // namespace
 
-absl::StatusOr<Config> LoadConfig(const std::string& path, const std::vector<std::string>& sets) {
+absl::StatusOr<Config> LoadConfig(const std::string& path, const std::vector<std::string>& sets,
+                                  const Registered& registered) {
   STOWAGE_ASSIGN_OR_RETURN(YamlNode tree, ReadTree(path));
-  return FromTree(std::move(tree), path, sets);
+  return FromTree(std::move(tree), path, sets, registered, /*take_sizes=*/true);
 }
 
 absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& name,
-                                   const std::vector<std::string>& sets) {
+                                   const std::vector<std::string>& sets, const Registered& registered) {
   STOWAGE_ASSIGN_OR_RETURN(YamlNode tree, ReadTreeFromText(text, name));
-  return FromTree(std::move(tree), name, sets);
+  return FromTree(std::move(tree), name, sets, registered, /*take_sizes=*/false);
 }
 
 }  // namespace stowage

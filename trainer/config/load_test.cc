@@ -101,6 +101,24 @@ TEST(ParseConfigTest, AliasesAndQuotedWordsAreRead) {
   EXPECT_FALSE(config->train.steps.has_value());
 }
 
+TEST(ParseConfigTest, SegmentsThatStayInFp32AreANameOrAListWithPatterns) {
+  const struct {
+    const char* written;
+    std::vector<std::string> expected;
+  } cases[] = {{"head", {"head"}}, {"[]", {}}, {"[head, '*.attn', layer.*.ffn]", {"head", "*.attn", "layer.*.ffn"}}};
+  for (const auto& c : cases) {
+    const auto config = ParseConfig(
+        absl::StrCat("data: {source: kjv}\ntrain: {steps: 1}\nprecision: bf16\nfp32_segments: ", c.written, "\n"), "a.yaml");
+    ASSERT_TRUE(config.ok()) << config.status();
+    EXPECT_EQ(config->fp32_segments, c.expected);
+    ExpectRoundTrip(*config);
+  }
+  const auto map =
+      ParseConfig("data: {source: kjv}\ntrain: {steps: 1}\nfp32_segments: {head: true}\n", "a.yaml");
+  EXPECT_TRUE(absl::StrContains(map.status().message(), "fp32_segments: must be a name or a list of names"))
+      << map.status();
+}
+
 TEST(ParseConfigTest, RecomputeAndBudgetsTakeAllTheirForms) {
   const struct {
     const char* set;

@@ -6,7 +6,9 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/status_macros.h"
+#include "trainer/config/field.h"
 #include "trainer/config/nearest.h"
+#include "trainer/config/yaml_tree.h"
 
 namespace stowage {
 namespace {

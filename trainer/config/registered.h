@@ -11,9 +11,11 @@
 #include "absl/status/status.h"
 #include "trainer/config/config.h"
 #include "trainer/config/contradictions.h"
-#include "trainer/config/field.h"
 
 namespace stowage {
+
+struct Field;
+struct YamlNode;
 
 // Besides what is built in.
 struct Registered {

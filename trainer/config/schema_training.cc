@@ -74,8 +74,12 @@ std::vector<Field> TrainingFields() {
 
       // top
       Declare(STOWAGE_FIELD(precision), Choice({"fp32", "bf16", "fp16"}), "", Effect::kResults,
-              "Numbers that forward and backward compute in.")
-          .Built({"fp32"}),
+              "Numbers that forward and backward compute in. bf16: half the bytes of activations, and a copy of the "
+              "weights in bf16 beside the fp32 ones; losses, norms, gradients and updates stay fp32.")
+          .Built({"fp32", "bf16"}),
+      Declare(STOWAGE_FIELD(fp32_segments), Patterns(), "", Effect::kResults,
+              "Segments that compute in fp32 whatever precision says, by the names that plan.json gives them: [head], "
+              "[\"*.attn\"]. One that no segment has is an error."),
   };
 }
 

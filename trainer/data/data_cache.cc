@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/file.h"
@@ -33,6 +34,18 @@ absl::StatusOr<std::string> FileFacts(const std::string& path) {
   const auto changed = std::filesystem::last_write_time(absolute, error).time_since_epoch().count();
   if (error) return FileError(path, "open", error.value());
   return absl::StrCat(absolute.string(), "\n", bytes, "\n", changed, "\n");
+}
+
+std::string RequestedTokenizer(const DataConfig& config) {
+  return config.tokenizer.empty() ? "bytes" : config.tokenizer;
+}
+
+absl::StatusOr<std::string> TokenizerFacts(const DataConfig& config) {
+  const std::string tokenizer = RequestedTokenizer(config);
+  if (absl::EndsWith(tokenizer, ".model")) return FileFacts(tokenizer);
+  // What is asked for wrongly has a folder of its own, and preparing that says what is wrong.
+  if (tokenizer != "bpe" && !config.tokenizer_vocabulary.has_value()) return tokenizer;
+  return absl::StrCat(tokenizer, ":", config.tokenizer_vocabulary.value_or(kBpeVocabulary));
 }
 
 bool MeansPrepare(const absl::Status& status) { return absl::IsNotFound(status) || absl::IsDataLoss(status); }
@@ -73,8 +86,9 @@ absl::StatusOr<std::string> DataCacheFolder(const DataConfig& config) {
 
 absl::StatusOr<std::string> PreparedFolderFor(const DataConfig& config) {
   STOWAGE_ASSIGN_OR_RETURN(std::string cache, DataCacheFolder(config));
+  STOWAGE_ASSIGN_OR_RETURN(const std::string tokenizer, TokenizerFacts(config));
   std::string facts = absl::StrCat(kCacheVersion, "\n", config.source, "\n", config.format, "\n", config.field, "\n",
-                                   config.tokenizer, "\n", absl::StrFormat("%a", config.validation_fraction), "\n");
+                                   tokenizer, "\n", absl::StrFormat("%a", config.validation_fraction), "\n");
   if (!config.source.empty()) STOWAGE_RETURN_IF_ERROR(CheckBuiltinSource(config.source));
   for (const auto* paths : {&config.train, &config.validation}) {
     for (const std::string& path : *paths) {
@@ -112,7 +126,8 @@ absl::Status PrepareInCache(const DataConfig& config, const std::string& folder,
   request.validation = config.validation;
   request.format = config.format;
   request.field = config.field;
-  request.tokenizer = config.tokenizer;
+  request.tokenizer = RequestedTokenizer(config);
+  request.vocabulary = config.tokenizer_vocabulary;
   request.validation_fraction = config.validation_fraction;
   request.source = config.source;
   request.output = folder;

@@ -1,7 +1,8 @@
 // Where prepared shards lie between runs: one folder per source and way of preparing it.
 //
 // The folder's name hashes what the shards depend on: the built-in's name, or the files' absolute paths, sizes and
-// modification times; format, field, tokenizer and validation_fraction. So a changed file or option is prepared anew,
+// modification times; format, field, tokenizer (with its vocabulary,
+// or its model's path, size and time) and validation_fraction. So a changed file or option is prepared anew,
 // and old folders stay until someone deletes them; deleting any of it is always safe.
 #ifndef STOWAGE_TRAINER_DATA_DATA_CACHE_H_
 #define STOWAGE_TRAINER_DATA_DATA_CACHE_H_

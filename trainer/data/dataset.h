@@ -31,6 +31,10 @@ class Dataset {
   // For every "auto" of the model that the data decides.
   virtual DataShape shape() const = 0;
 
+  // Bytes of text that a target stands for, on average; 0: not text, or not known. A loss in nats per token, divided by
+  // this, is one in nats per byte, which can be compared between tokenizers.
+  virtual double text_bytes_per_target() const { return 0.0; }
+
   // What identifies this data for a resume: format, files' sizes and checksums. Not paths.
   virtual std::string fingerprint() const = 0;
 };

@@ -45,12 +45,18 @@ absl::StatusOr<Data> OpenData(const DataConfig& config, int64_t context, int64_t
   if (samples) return OpenSampleData(config);
   STOWAGE_RETURN_IF_ERROR(RefuseSampleKeys(config));
   STOWAGE_ASSIGN_OR_RETURN(OpenedTokens tokens, OpenTokens(config, vocabulary, say));
+  TokenOrigin origin;
+  origin.tokenizer_word = tokens.tokenizer_word;
+  const bool has_model = tokens.tokenizer != nullptr && !tokens.tokenizer->model().empty();
+  if (has_model) origin.tokenizer_fingerprint = tokens.tokenizer->fingerprint();
   Data data;
+  data.tokenizer = tokens.tokenizer;
   STOWAGE_ASSIGN_OR_RETURN(data.train,
-                           TokenDataset::Create(std::move(tokens.train), context, TokenDataset::Use::kTrain));
+                           TokenDataset::Create(std::move(tokens.train), context, TokenDataset::Use::kTrain, origin));
   if (tokens.validation.has_value()) {
-    STOWAGE_ASSIGN_OR_RETURN(
-        data.validation, TokenDataset::Create(*std::move(tokens.validation), context, TokenDataset::Use::kValidation));
+    origin.text_bytes_per_token = tokens.validation_bytes_per_token;
+    STOWAGE_ASSIGN_OR_RETURN(data.validation, TokenDataset::Create(*std::move(tokens.validation), context,
+                                                                   TokenDataset::Use::kValidation, origin));
   }
   return data;
 }

@@ -10,12 +10,16 @@
 #include "absl/status/statusor.h"
 #include "trainer/config/config.h"
 #include "trainer/data/dataset.h"
+#include "trainer/data/tokenizers/tokenizer.h"
 
 namespace stowage {
 
 struct Data {
   std::unique_ptr<Dataset> train;
   std::unique_ptr<Dataset> validation;  // null if there is none
+  // What turns text into the tokens; null: the data is no tokens, or it is not known what they stand for. Shared,
+  // because a run keeps it for its checkpoints and prompts after the data is closed.
+  std::shared_ptr<const Tokenizer> tokenizer;
 };
 
 // Opens what the section names. Tokens come in windows of `context`:

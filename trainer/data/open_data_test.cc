@@ -163,6 +163,96 @@ TEST_F(OpenDataTest, APreparedFolderIsBothSets) {
   EXPECT_TRUE(Says(Open().status(), {"meta.json"}));
 }
 
+class SubwordDataTest : public OpenDataTest {
+ protected:
+  SubwordDataTest() {
+    std::string text;
+    for (int i = 0; i < 300; ++i) absl::StrAppend(&text, "the ship of the line carries ballast ", i, "\n");
+    config_.train = {Write("ships.txt", text)};
+    config_.tokenizer = "bpe";
+    config_.tokenizer_vocabulary = 320;
+  }
+
+  // The same text with that many tokens, in a folder of its own.
+  std::string Prepare(int64_t vocabulary) {
+    PrepareRequest request;
+    request.train = {Path("ships.txt")};
+    request.tokenizer = "bpe";
+    request.vocabulary = vocabulary;
+    request.output = Path(absl::StrCat("prepared", vocabulary));
+    EXPECT_TRUE(PrepareData(request).ok());
+    return request.output;
+  }
+};
+
+TEST_F(SubwordDataTest, TextIsPreparedWithALearnedTokenizer) {
+  auto data = Open();
+  ASSERT_TRUE(data.ok()) << data.status();
+  ASSERT_NE(data->tokenizer, nullptr);
+  EXPECT_EQ(data->tokenizer->vocabulary(), 320);
+  EXPECT_FALSE(data->tokenizer->model().empty());
+  EXPECT_EQ(data->train->shape().vocabulary, 320);
+  EXPECT_EQ(data->train->shape().tokenizer, "bpe");
+  EXPECT_GT(data->validation->text_bytes_per_target(), 2.0);
+  EXPECT_LT(data->validation->text_bytes_per_target(), 10.0);
+  EXPECT_NE(data->train->fingerprint().find(data->tokenizer->fingerprint()), std::string::npos);
+  ASSERT_TRUE(Open().ok());
+  EXPECT_TRUE(said_.empty());
+  config_.tokenizer_vocabulary = 310;
+  auto other = Open();
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_EQ(CacheEntries(), 2);
+  EXPECT_NE(other->train->fingerprint(), data->train->fingerprint());
+}
+
+TEST_F(SubwordDataTest, APreparedFolderBringsItsTokenizer) {
+  config_ = DataConfig();
+  config_.train = {Prepare(320)};
+  auto data = Open();
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_EQ(data->tokenizer->vocabulary(), 320);
+  EXPECT_EQ(data->train->shape().tokenizer, "bpe");
+  // What a resolved config says of it opens it again.
+  config_.tokenizer = "bpe";
+  config_.tokenizer_vocabulary = 320;
+  EXPECT_TRUE(Open().ok());
+  config_.tokenizer_vocabulary = 300;
+  EXPECT_TRUE(Says(Open().status(), {"data.tokenizer_vocabulary: 300", "320 tokens"}));
+  config_.tokenizer_vocabulary.reset();
+  config_.tokenizer = "bytes";
+  EXPECT_TRUE(Says(Open().status(), {"data.tokenizer: bytes", "prepared with bpe"}));
+  config_.tokenizer = config_.train[0] + "/tokenizer.model";
+  EXPECT_TRUE(Open().ok());
+  config_.tokenizer = Prepare(310) + "/tokenizer.model";
+  EXPECT_TRUE(Says(Open().status(), {"310/tokenizer.model", "prepared with bpe"}));
+}
+
+TEST_F(SubwordDataTest, TokenFilesSayNotWhatTheyStandForUnlessTold) {
+  const std::string model = Prepare(320) + "/tokenizer.model";
+  config_ = DataConfig();
+  config_.train = {Write("t.bin", LlmC(20240520, 1, 40) + Bytes(std::vector<uint16_t>(40, 300)))};
+  auto data = Open();
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_EQ(data->tokenizer, nullptr);
+  EXPECT_EQ(data->train->shape().tokenizer, "none");
+  config_.tokenizer = model;
+  data = Open();
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_EQ(data->tokenizer->vocabulary(), 320);
+  EXPECT_EQ(data->train->shape().tokenizer, model);
+  config_.tokenizer = "bpe";
+  EXPECT_TRUE(Says(Open().status(), {"data.tokenizer: bpe", "t.bin holds tokens"}));
+  config_.tokenizer = "none";
+  EXPECT_TRUE(Open().ok());
+  config_.train = {Path("ships.txt")};
+  EXPECT_TRUE(Says(Open().status(), {"data.tokenizer: none", "text needs one"}));
+}
+
+TEST_F(SubwordDataTest, AVocabularyOfAnotherTokenizerIsRefused) {
+  config_.tokenizer.clear();
+  EXPECT_TRUE(Says(Open().status(), {"tokenizer_vocabulary", "320", "bytes"}));
+}
+
 TEST_F(OpenDataTest, TextAndTokensAreNotMixed) {
   config_.train = {Text("a.txt"), Write("b.bin", LlmC(20240520, 1, 1) + "ab")};
   EXPECT_TRUE(Says(Open().status(), {"a.txt", "b.bin (llmc)"}));

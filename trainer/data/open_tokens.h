@@ -4,18 +4,23 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "trainer/config/config.h"
 #include "trainer/data/token_sequence.h"
+#include "trainer/data/tokenizers/tokenizer.h"
 
 namespace stowage {
 
 struct OpenedTokens {
   TokenSequence train;
   std::optional<TokenSequence> validation;
+  std::shared_ptr<const Tokenizer> tokenizer;  // null: the files do not say, nor does data.tokenizer
+  std::string tokenizer_word;                  // data.tokenizer, auto filled in; empty: only auto says it (see .cc)
+  double validation_bytes_per_token = 0.0;     // of text, on average; 0: not known
 };
 
 // As OpenData (open_data.h), which see: arguments, paths, locks and errors are the same.

@@ -12,8 +12,10 @@
 #include "base/status_macros.h"
 #include "trainer/data/document_reader.h"
 #include "trainer/data/file_lock.h"
+#include "trainer/data/prepare_tokenizer.h"
 #include "trainer/data/prepared_meta.h"
-#include "trainer/data/tokenizer.h"
+#include "trainer/data/token_file.h"
+#include "trainer/data/tokenizers/make_tokenizer.h"
 
 namespace stowage {
 namespace {
@@ -98,6 +100,25 @@ absl::StatusOr<std::string> ChooseSplit(const PrepareRequest& request, const Fil
   return many ? "documents" : "tail";
 }
 
+// Bytes of text that a shard's tokens stand for.
+absl::StatusOr<int64_t> TextBytes(const std::string& path, const Tokenizer& tokenizer) {
+  STOWAGE_ASSIGN_OR_RETURN(const auto file, TokenFile::Open(path, DataFormat::kStowage, tokenizer.vocabulary()));
+  std::vector<int64_t> tokens(std::min<int64_t>(file->tokens(), 1 << 16));
+  int64_t bytes = 0;
+  for (int64_t first = 0; first < file->tokens(); first += static_cast<int64_t>(tokens.size())) {
+    const int64_t count = std::min<int64_t>(file->tokens() - first, static_cast<int64_t>(tokens.size()));
+    STOWAGE_RETURN_IF_ERROR(file->Read(first, count, tokens.data()));
+    for (int64_t i = 0; i < count; ++i) bytes += tokenizer.TextBytes(tokens[i]);
+  }
+  return bytes;
+}
+
+// Beside shards of a tokenizer that has none, no model may lie about.
+absl::Status WriteModel(const std::string& folder, const Tokenizer& tokenizer) {
+  const std::string path = absl::StrCat(folder, "/", kTokenizerModel);
+  return tokenizer.model().empty() ? RemoveTree(path) : WriteFileDurably(path, tokenizer.model());
+}
+
 absl::Status CheckRequest(const PrepareRequest& request) {
   if (request.train.empty()) return absl::InvalidArgumentError("nothing to prepare: no training files were given");
   if (request.output.empty()) return absl::InvalidArgumentError("no output folder was given");
@@ -112,7 +133,6 @@ absl::Status CheckRequest(const PrepareRequest& request) {
 
 absl::StatusOr<PreparedData> PrepareData(const PrepareRequest& request) {
   STOWAGE_RETURN_IF_ERROR(CheckRequest(request));
-  STOWAGE_ASSIGN_OR_RETURN(auto tokenizer, MakeTokenizer(request.tokenizer));
   STOWAGE_ASSIGN_OR_RETURN(Files train_files, FindFiles(request.train, request.format));
   STOWAGE_ASSIGN_OR_RETURN(Files validation_files, FindFiles(request.validation, request.format));
   STOWAGE_ASSIGN_OR_RETURN(int64_t train_bytes, TotalBytes(train_files));
@@ -127,17 +147,24 @@ absl::StatusOr<PreparedData> PrepareData(const PrepareRequest& request) {
   }
 
   PreparedData data;
-  data.source = request.source.empty() ? absl::StrJoin(request.train, ", ") : request.source;
-  data.tokenizer = request.tokenizer;
-  data.vocabulary = tokenizer->vocabulary();
   STOWAGE_ASSIGN_OR_RETURN(data.split, ChooseSplit(request, train_files));
+  const double fraction = request.validation_fraction;
+  STOWAGE_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Tokenizer> tokenizer,
+      MakeRequestedTokenizer(request, train_files,
+                             data.split == "documents" ? [&](int64_t d) { return IsHeldOut(d, fraction); }
+                                                       : std::function<bool(int64_t)>(),
+                             data.split == "tail" ? 1.0 - fraction : 1.0));
+  data.source = request.source.empty() ? absl::StrJoin(request.train, ", ") : request.source;
+  data.tokenizer = TokenizerWord(request);
+  if (data.tokenizer != "bytes") data.tokenizer_fingerprint = tokenizer->fingerprint();
+  data.vocabulary = tokenizer->vocabulary();
 
   STOWAGE_ASSIGN_OR_RETURN(auto train,
                            TokenShardWriter::Create(absl::StrCat(request.output, "/", kTrainShard), data.vocabulary));
   STOWAGE_ASSIGN_OR_RETURN(
       auto validation, TokenShardWriter::Create(absl::StrCat(request.output, "/", kValidationShard), data.vocabulary));
   Preparation run(request, *tokenizer, train_bytes + validation_bytes);
-  const double fraction = request.validation_fraction;
   STOWAGE_RETURN_IF_ERROR(run.Append(train_files, fraction, train, data.split == "documents" ? &validation : nullptr));
   STOWAGE_RETURN_IF_ERROR(run.Append(validation_files, 0, validation, nullptr));
   if (data.split == "tail") {
@@ -156,6 +183,11 @@ absl::StatusOr<PreparedData> PrepareData(const PrepareRequest& request) {
     STOWAGE_RETURN_IF_ERROR(validation.Publish());
   } else {
     STOWAGE_RETURN_IF_ERROR(RemoveTree(absl::StrCat(request.output, "/", kValidationShard)));  // an older one's
+  }
+  STOWAGE_RETURN_IF_ERROR(WriteModel(request.output, *tokenizer));
+  if (data.validation.has_value() && data.validation->tokens > 0 && data.tokenizer != "bytes") {
+    STOWAGE_ASSIGN_OR_RETURN(data.validation->text_bytes,
+                             TextBytes(absl::StrCat(request.output, "/", kValidationShard), *tokenizer));
   }
   STOWAGE_RETURN_IF_ERROR(WriteFileDurably(meta_path, MetaToJson(data)));
   return data;

@@ -1,9 +1,12 @@
 #include "trainer/data/prepare.h"
 
+#include <cstring>
+
 #include "base/hash.h"
 #include "base/scoped_file_limit.h"
 #include "trainer/data/builtin_source.h"
 #include "trainer/data/file_lock.h"
+#include "trainer/data/prepare_tokenizer.h"
 #include "trainer/data/test_files.h"
 
 namespace stowage {
@@ -116,6 +119,106 @@ TEST_F(PrepareTest, WhatWasPreparedReadsBack) {
   EXPECT_EQ(read->train.tokens, data->train.tokens);
   EXPECT_EQ(read->train.crc32c, data->train.crc32c);
   EXPECT_EQ(read->validation->file_bytes, data->validation->file_bytes);
+}
+
+// Some 12 kB of text with few words.
+std::string Ships(int lines = 300) {
+  std::string text;
+  for (int i = 0; i < lines; ++i) absl::StrAppend(&text, "the ship of the line carries ballast ", i, "\n");
+  return text;
+}
+
+TEST_F(PrepareTest, ALearnedTokenizerLiesWithTheShards) {
+  PrepareRequest request = Request({Write("a.txt", Ships())});
+  request.tokenizer = "bpe";
+  request.vocabulary = 320;
+  auto data = PrepareData(request);
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_EQ(data->tokenizer, "bpe");
+  EXPECT_EQ(data->vocabulary, 320);
+  EXPECT_EQ(data->split, "tail");
+  auto read = ReadPrepared(Path("out"));
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->tokenizer_fingerprint, data->tokenizer_fingerprint);
+  auto tokenizer = ReadPreparedTokenizer(Path("out"), *read);
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+
+  // Both shards together are the text, and the validation shard's bytes are counted.
+  std::string text[2];
+  for (int part = 0; part < 2; ++part) {
+    const std::string shard = Shard(part == 0 ? kTrainShard : kValidationShard);
+    std::vector<uint16_t> stored(shard.size() / 2);
+    std::memcpy(stored.data(), shard.data(), shard.size());
+    text[part] = (*tokenizer)->Decode(std::vector<int64_t>(stored.begin(), stored.end()));
+  }
+  EXPECT_TRUE(text[0] + text[1] == Ships());
+  EXPECT_EQ(read->validation->text_bytes, static_cast<int64_t>(text[1].size()));
+  EXPECT_LT(data->train.tokens * 2, static_cast<int64_t>(text[0].size()));
+}
+
+TEST_F(PrepareTest, TheSameTextGivesTheSameTokenizer) {
+  PrepareRequest request = Request({Write("a.txt", Ships())});
+  request.tokenizer = "bpe";
+  request.vocabulary = 320;
+  ASSERT_TRUE(PrepareData(request).ok());
+  const std::string model = ReadAll(Path("out/tokenizer.model"));
+  const std::string shard = Shard(kTrainShard);
+  request.replace = true;
+  ASSERT_TRUE(PrepareData(request).ok());
+  EXPECT_TRUE(ReadAll(Path("out/tokenizer.model")) == model);
+  EXPECT_TRUE(Shard(kTrainShard) == shard);
+}
+
+TEST_F(PrepareTest, AModelMadeElsewhereIsTakenAsItIs) {
+  PrepareRequest request = Request({Write("a.txt", Ships())});
+  request.tokenizer = "bpe";
+  request.vocabulary = 320;
+  ASSERT_TRUE(PrepareData(request).ok());
+  std::filesystem::copy(Path("out/tokenizer.model"), Path("mine.model"));
+  request.replace = true;
+  request.tokenizer = Path("mine.model");
+  EXPECT_TRUE(Says(PrepareData(request).status(), {"tokenizer_vocabulary", "320", "mine.model"}));
+  request.vocabulary.reset();
+  auto data = PrepareData(request);
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_EQ(data->tokenizer, "sentencepiece");
+  EXPECT_EQ(data->vocabulary, 320);
+  EXPECT_TRUE(ReadAll(Path("out/tokenizer.model")) == ReadAll(Path("mine.model")));
+  // Shards of bytes have none.
+  request.tokenizer = "bytes";
+  ASSERT_TRUE(PrepareData(request).ok());
+  EXPECT_FALSE(std::filesystem::exists(Path("out/tokenizer.model")));
+  request.tokenizer = Write("junk.model", "junk");
+  EXPECT_TRUE(Says(PrepareData(request).status(), {"junk.model", "is not a SentencePiece model"}));
+  request.tokenizer = "bep";
+  EXPECT_TRUE(Says(PrepareData(request).status(), {"'bep'", "bytes, bpe"}));
+}
+
+TEST_F(PrepareTest, AnotherTokenizerBesideTheShardsIsDamage) {
+  PrepareRequest request = Request({Write("a.txt", Ships())});
+  request.tokenizer = "bpe";
+  request.vocabulary = 320;
+  auto data = PrepareData(request);
+  ASSERT_TRUE(data.ok()) << data.status();
+  request.output = Path("other");
+  request.vocabulary = 310;
+  ASSERT_TRUE(PrepareData(request).ok());
+  std::filesystem::copy_file(Path("other/tokenizer.model"), Path("out/tokenizer.model"),
+                             std::filesystem::copy_options::overwrite_existing);
+  const absl::Status status = ReadPreparedTokenizer(Path("out"), *data).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_TRUE(Says(status, {"tokenizer.model", "meta.json"}));
+  std::filesystem::remove(Path("out/tokenizer.model"));
+  EXPECT_EQ(ReadPreparedTokenizer(Path("out"), *data).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(PrepareTest, AVocabularyThatTheTextDoesNotGiveIsRefusedAndLeavesNothing) {
+  PrepareRequest request = Request({Write("a.txt", "ab ab ab")});
+  request.tokenizer = "bpe";
+  request.vocabulary = 5000;
+  EXPECT_TRUE(Says(PrepareData(request).status(), {"--vocab-size): 5000", "pieces at most"}));
+  EXPECT_FALSE(std::filesystem::exists(Path("out/meta.json")));
+  EXPECT_FALSE(std::filesystem::exists(Path("out/tokenizer.model")));
 }
 
 TEST_F(PrepareTest, DamagedFoldersAreNotTakenForWhole) {

@@ -19,10 +19,12 @@ constexpr int kMetaVersion = 1;
 using Json = nlohmann::ordered_json;
 
 Json ShardToJson(const char* file, const ShardInfo& shard) {
-  return {{"file", file},
-          {"tokens", shard.tokens},
-          {"bytes", shard.file_bytes},
-          {"crc32c", absl::StrFormat("%08x", shard.crc32c)}};
+  Json json = {{"file", file},
+               {"tokens", shard.tokens},
+               {"bytes", shard.file_bytes},
+               {"crc32c", absl::StrFormat("%08x", shard.crc32c)}};
+  if (shard.text_bytes > 0) json["text_bytes"] = shard.text_bytes;
+  return json;
 }
 
 ShardInfo ShardFromJson(const Json& json) {
@@ -30,6 +32,7 @@ ShardInfo ShardFromJson(const Json& json) {
   shard.tokens = json.at("tokens").get<int64_t>();
   shard.file_bytes = json.at("bytes").get<int64_t>();
   shard.crc32c = static_cast<uint32_t>(std::stoul(json.at("crc32c").get<std::string>(), nullptr, 16));
+  shard.text_bytes = json.value("text_bytes", int64_t{0});
   return shard;
 }
 
@@ -40,6 +43,7 @@ std::string MetaToJson(const PreparedData& data) {
                {"source", data.source},         {"tokenizer", data.tokenizer},
                {"vocabulary", data.vocabulary}, {"documents", data.documents},
                {"split", data.split},           {"train", ShardToJson(kTrainShard, data.train)}};
+  if (!data.tokenizer_fingerprint.empty()) json["tokenizer_fingerprint"] = data.tokenizer_fingerprint;
   if (data.validation.has_value()) json["validation"] = ShardToJson(kValidationShard, *data.validation);
   // Paths may be any bytes; JSON may not.
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -55,6 +59,7 @@ absl::StatusOr<PreparedData> MetaFromJson(const std::string& text) {
     PreparedData data;
     data.source = json.at("source").get<std::string>();
     data.tokenizer = json.at("tokenizer").get<std::string>();
+    data.tokenizer_fingerprint = json.value("tokenizer_fingerprint", std::string());
     data.vocabulary = json.at("vocabulary").get<int64_t>();
     data.documents = json.at("documents").get<int64_t>();
     data.split = json.at("split").get<std::string>();

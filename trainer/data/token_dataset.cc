@@ -17,7 +17,8 @@ constexpr uint64_t kShiftKey = 0x73686966;  // "shif"; see docs/data.md
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<TokenDataset>> TokenDataset::Create(TokenSequence tokens, int64_t context, Use use) {
+absl::StatusOr<std::unique_ptr<TokenDataset>> TokenDataset::Create(TokenSequence tokens, int64_t context, Use use,
+                                                                   const TokenOrigin& origin) {
   STOWAGE_CHECK(context >= 1) << context;
   const int64_t total = tokens.tokens();
   const int64_t whole = (total - 1) / context;  // each token but the first is a target once
@@ -28,18 +29,24 @@ absl::StatusOr<std::unique_ptr<TokenDataset>> TokenDataset::Create(TokenSequence
                      ". Give more text, a smaller model.context, or another data.validation_fraction"));
   }
   if (use == Use::kValidation) {
-    return std::unique_ptr<TokenDataset>(new TokenDataset(std::move(tokens), context, whole, 0));
+    return std::unique_ptr<TokenDataset>(new TokenDataset(std::move(tokens), origin, context, whole, 0));
   }
   // A shift is at most context - 1. Data of a single window keeps it, and shifts by what room there is.
   const int64_t size = std::max<int64_t>(1, (total - context) / context);
   const int64_t max_shift = std::min(context - 1, total - 1 - size * context);
-  return std::unique_ptr<TokenDataset>(new TokenDataset(std::move(tokens), context, size, max_shift));
+  return std::unique_ptr<TokenDataset>(new TokenDataset(std::move(tokens), origin, context, size, max_shift));
 }
 
 int64_t TokenDataset::Shift(int64_t epoch) const {
   if (epoch == 0 || max_shift_ == 0) return 0;
   const uint64_t hash = HashKey({kShiftKey, static_cast<uint64_t>(epoch), static_cast<uint64_t>(tokens_.tokens())});
   return static_cast<int64_t>(hash % static_cast<uint64_t>(max_shift_ + 1));
+}
+
+std::string TokenDataset::fingerprint() const {
+  return origin_.tokenizer_fingerprint.empty()
+             ? tokens_.fingerprint()
+             : absl::StrCat(tokens_.fingerprint(), ",", origin_.tokenizer_fingerprint);
 }
 
 absl::StatusOr<Batch> TokenDataset::Read(absl::Span<const SampleId> samples) const {

@@ -21,12 +21,20 @@
 
 namespace stowage {
 
+// What is known of where tokens came from.
+struct TokenOrigin {
+  std::string tokenizer_word;         // DataShape::tokenizer
+  std::string tokenizer_fingerprint;  // part of the dataset's, unless empty
+  double text_bytes_per_token = 0.0;  // 0: not known
+};
+
 class TokenDataset : public Dataset {
  public:
   enum class Use { kTrain, kValidation };
 
   // Owns the sequence. context >= 1. InvalidArgument: fewer than context + 1 tokens (both numbers named).
-  static absl::StatusOr<std::unique_ptr<TokenDataset>> Create(TokenSequence tokens, int64_t context, Use use);
+  static absl::StatusOr<std::unique_ptr<TokenDataset>> Create(TokenSequence tokens, int64_t context, Use use,
+                                                              const TokenOrigin& origin = {});
 
   int64_t size() const override { return size_; }
 
@@ -37,18 +45,26 @@ class TokenDataset : public Dataset {
   DataShape shape() const override {
     DataShape shape;
     shape.vocabulary = tokens_.vocabulary();
+    shape.tokenizer = origin_.tokenizer_word;
     return shape;
   }
-  std::string fingerprint() const override { return tokens_.fingerprint(); }
+  double text_bytes_per_target() const override { return origin_.text_bytes_per_token; }
+  std::string fingerprint() const override;
 
   // Where the windows of that epoch begin.
   int64_t Shift(int64_t epoch) const;
 
  private:
-  TokenDataset(TokenSequence tokens, int64_t context, int64_t size, int64_t max_shift)
-      : tokens_(std::move(tokens)), context_(context), size_(size), max_shift_(max_shift), window_(context + 1) {}
+  TokenDataset(TokenSequence tokens, const TokenOrigin& origin, int64_t context, int64_t size, int64_t max_shift)
+      : tokens_(std::move(tokens)),
+        origin_(origin),
+        context_(context),
+        size_(size),
+        max_shift_(max_shift),
+        window_(context + 1) {}
 
   TokenSequence tokens_;
+  TokenOrigin origin_;
   int64_t context_;
   int64_t size_;
   int64_t max_shift_;

@@ -21,6 +21,7 @@ struct ShardInfo {
   int64_t tokens = 0;
   int64_t file_bytes = 0;  // with the header
   uint32_t crc32c = 0;     // of the payload
+  int64_t text_bytes = 0;  // of the text that the tokens stand for; 0: not counted. The writer does not know it
 };
 
 class TokenShardWriter {

@@ -15,6 +15,7 @@
 #include "trainer/executor/executor.h"
 #include "trainer/model/segment.h"
 #include "trainer/optimizer/optimizer.h"
+#include "trainer/run/own_kinds.h"
 
 namespace stowage {
 
@@ -27,10 +28,14 @@ struct ModelState {
 
 // `config` is resolved. Groups are made one after another, with values still to be written. ResourceExhausted: no
 // memory for them.
-absl::StatusOr<ModelState> MakeModelState(const Config& config, int world_size);
+absl::StatusOr<ModelState> MakeModelState(const Config& config, int world_size, const OwnKinds& own = {});
 
 // Starting values on rank 0, then the same bytes on all ranks. Collective.
 absl::Status InitializeParameters(uint64_t seed, Communicator& communicator, ModelState* state);
+
+// The same with the weights of the Hugging Face folder `config.model.init_from`, in the fp32 masters. Collective: rank 0
+// reads. Errors of ReadHfWeights (hf_start.h), on all ranks.
+absl::Status InitializeFromFolder(const Config& config, Communicator& communicator, ModelState* state);
 
 // Parameters, and optimizer state if `optimizer` is not null, from `reader` (null on ranks other than 0), then the
 // same bytes on all ranks. Collective. InvalidArgument: a tensor is missing or has another shape (the first
@@ -42,16 +47,20 @@ absl::Status RestoreState(const CheckpointReader* reader, const Optimizer* optim
 // groups' buffers.
 std::vector<TensorPiece> PiecesToSave(const Optimizer& optimizer, int rank, int world_size, ModelState& state);
 
-// A model as a checkpoint holds it, for evaluating and sampling: its own resolved config, parameters only.
+// A model as a checkpoint or a Hugging Face folder holds it, for evaluating and sampling: its own resolved config,
+// parameters only.
 struct LoadedModel {
   Config config;
   ModelState state;
   int64_t step = 0;
   std::string path;
+  std::string tokenizer_model;  // on rank 0: the checkpoint's tokenizer.model; empty: it has none
+  bool has_data = true;  // whether `config` names any: a Hugging Face folder does not
 };
 
-// `path`: a run folder (its newest whole checkpoint) or a checkpoint folder. Collective: rank 0 reads.
-absl::StatusOr<LoadedModel> LoadModel(const std::string& path, Communicator& communicator);
+// `path`: a run folder (its newest whole checkpoint), a checkpoint folder, or a Hugging Face folder whose tokenizer is
+// read here. Collective: rank 0 reads.
+absl::StatusOr<LoadedModel> LoadModel(const std::string& path, Communicator& communicator, const OwnKinds& own = {});
 
 }  // namespace stowage
 

@@ -21,6 +21,10 @@ std::string PlanJson(const Config& config, const Model& model, const Schedule& t
   plan["zero"] = *config.sharding.zero;
   plan["recompute"] = config.memory.recompute;
   plan["precision"] = config.precision;
+  for (const SegmentSpec& segment : model.segments) {
+    plan["segments"].push_back(
+        {{"name", segment.name}, {"compute", segment.compute == at::kBFloat16 ? "bf16" : "fp32"}});
+  }
   for (const GroupSpec& group : model.groups) {
     ordered_json parameters = ordered_json::array();
     int64_t numel = 0;

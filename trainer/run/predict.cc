@@ -15,12 +15,9 @@ absl::StatusOr<at::Tensor> Predict(ModelState& state, const Batch& batch) {
   std::vector<at::Tensor> flow;
   STOWAGE_RETURN_IF_ERROR(CatchExceptions([&] {
     for (const SegmentSpec& segment : state.model.segments) {
-      std::vector<Parameter> parameters;
-      for (const ParameterId& id : segment.parameters) {
-        parameters.push_back(state.groups[id.group]->parameter(id.parameter, /*with_gradient=*/false));
-      }
-      flow = RunForward(segment, flow, parameters, context, nullptr);
+      flow = RunForward(segment, flow, ParametersFor(segment, state.groups, /*with_gradient=*/false), context, nullptr);
     }
+    flow[0] = flow[0].to(at::kFloat);
   }));
   return flow[0];
 }

@@ -11,7 +11,7 @@
 namespace stowage {
 
 // batch: what the model's first segment reads ("tokens" int64 [n, t] for a language model).
-// Returns the last segment's output: logits [n, t, vocabulary].
+// Returns the last segment's output, in fp32 whatever it computes in: logits [n, t, vocabulary].
 absl::StatusOr<at::Tensor> Predict(ModelState& state, const Batch& batch);
 
 }  // namespace stowage

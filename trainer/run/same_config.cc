@@ -7,7 +7,8 @@
 
 namespace stowage {
 
-absl::Status CheckSameConfig(const Config& config, const std::string& options, Communicator& communicator) {
+absl::Status CheckSameConfig(const Config& config, const std::string& options, Communicator& communicator,
+                             const Registered& registered) {
   STOWAGE_ASSIGN_OR_RETURN(const std::vector<std::string> all_options, communicator.ExchangeText(options));
   STOWAGE_ASSIGN_OR_RETURN(const std::vector<std::string> all, communicator.ExchangeText(ConfigToYaml(config)));
   for (size_t rank = 1; rank < all.size(); ++rank) {
@@ -16,8 +17,8 @@ absl::Status CheckSameConfig(const Config& config, const std::string& options, C
                                                      ", rank ", rank, " with ", all_options[rank]));
     }
     if (all[rank] == all[0]) continue;
-    STOWAGE_ASSIGN_OR_RETURN(const Config first, ParseConfig(all[0], "rank 0"));
-    STOWAGE_ASSIGN_OR_RETURN(const Config other, ParseConfig(all[rank], absl::StrCat("rank ", rank)));
+    STOWAGE_ASSIGN_OR_RETURN(const Config first, ParseConfig(all[0], "rank 0", {}, registered));
+    STOWAGE_ASSIGN_OR_RETURN(const Config other, ParseConfig(all[rank], absl::StrCat("rank ", rank), {}, registered));
     return absl::InvalidArgumentError(absl::StrCat(
         "ranks were started with different configs (here: rank 0, there: rank ", rank,
         "): ", absl::StrJoin(ConfigDifferences(first, other), "; "), ". Give every rank the same file and --set"));

@@ -7,12 +7,14 @@
 #include "absl/status/status.h"
 #include "sharding/communicator.h"
 #include "trainer/config/config.h"
+#include "trainer/config/registered.h"
 
 namespace stowage {
 
 // `options`: the command line's part that must agree too (run folder, resume), as text. Collective. InvalidArgument
 // on every rank if one differs from rank 0: the rank, the keys and both values.
-absl::Status CheckSameConfig(const Config& config, const std::string& options, Communicator& communicator);
+absl::Status CheckSameConfig(const Config& config, const std::string& options, Communicator& communicator,
+                             const Registered& registered = {});
 
 }  // namespace stowage
 

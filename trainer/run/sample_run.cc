@@ -9,7 +9,7 @@
 #include "base/status_macros.h"
 #include "base/utf8.h"
 #include "sharding/solo_communicator.h"
-#include "trainer/data/tokenizer.h"
+#include "trainer/data/tokenizers/make_tokenizer.h"
 #include "trainer/run/predict.h"
 #include "trainer/run/train_run.h"
 
@@ -37,13 +37,23 @@ int64_t Draw(const float* logits, int64_t vocabulary, const SampleOptions& optio
   return order[count - 1];
 }
 
+// The tokenizer that the model was trained with: the checkpoint's own copy, or the one whose name says all.
+absl::StatusOr<std::unique_ptr<Tokenizer>> TokenizerOf(const LoadedModel& loaded) {
+  if (!loaded.tokenizer_model.empty()) return MakeTokenizer("sentencepiece", loaded.tokenizer_model);
+  if (loaded.config.data.tokenizer == "bytes") return MakeTokenizer("bytes", "");
+  return absl::FailedPreconditionError(absl::StrCat(
+      loaded.path, ": cannot sample: the model was trained on data whose tokenizer is not known (token files, or samples "
+                   "that are no text). For token files name the model they were made with, data.tokenizer: PATH.model"));
+}
+
 }  // namespace
 
-absl::StatusOr<std::string> Sample(const std::string& run_dir_or_checkpoint, const SampleOptions& options) {
+absl::StatusOr<std::string> Sample(const std::string& run_dir_or_checkpoint, const SampleOptions& options,
+                                   const OwnKinds& own) {
   if (options.prompt.empty()) return absl::InvalidArgumentError("--prompt is empty; give at least one character");
   SoloCommunicator solo;
-  STOWAGE_ASSIGN_OR_RETURN(LoadedModel loaded, LoadModel(run_dir_or_checkpoint, solo));
-  STOWAGE_ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer, MakeTokenizer(loaded.config.data.tokenizer));
+  STOWAGE_ASSIGN_OR_RETURN(LoadedModel loaded, LoadModel(run_dir_or_checkpoint, solo, own));
+  STOWAGE_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, TokenizerOf(loaded));
   STOWAGE_ASSIGN_OR_RETURN(std::vector<int64_t> tokens, tokenizer->Encode(options.prompt));
   for (int64_t i = 0; i < options.tokens; ++i) {
     const int64_t length = std::min<int64_t>(static_cast<int64_t>(tokens.size()), loaded.config.model.context);

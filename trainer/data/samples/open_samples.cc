@@ -98,6 +98,11 @@ absl::StatusOr<OpenedSamples> Split(std::unique_ptr<SampleSource> whole, double 
 
 // What is about other kinds of data would change nothing here.
 absl::Status RefuseOtherKeys(const DataConfig& config, DataFormat format) {
+  if (!config.tokenizer.empty() || config.tokenizer_vocabulary.has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat("data.tokenizer", config.tokenizer.empty() ? "_vocabulary" : "",
+                                                   ": is about text, but the data is ", DataFormatName(format),
+                                                   "; leave it out, or say auto"));
+  }
   if (format != DataFormat::kCsv && (!config.targets.empty() || !config.class_column.empty())) {
     return absl::InvalidArgumentError(absl::StrCat("data.", config.targets.empty() ? "class_column" : "targets",
                                                    ": names columns, but the data is ", DataFormatName(format),

@@ -1,9 +1,8 @@
 // Text to token ids and back. The seam for other tokenizers. Implementations are immutable: thread-safe.
-#ifndef STOWAGE_TRAINER_DATA_TOKENIZER_H_
-#define STOWAGE_TRAINER_DATA_TOKENIZER_H_
+#ifndef STOWAGE_TRAINER_DATA_TOKENIZERS_TOKENIZER_H_
+#define STOWAGE_TRAINER_DATA_TOKENIZERS_TOKENIZER_H_
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,7 +15,7 @@ namespace stowage {
 class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
-  virtual absl::string_view kind() const = 0;  // "bytes"
+  virtual absl::string_view kind() const = 0;  // "bytes", "sentencepiece"
   virtual int64_t vocabulary() const = 0;
   virtual int64_t end_of_document() const = 0;  // the id between documents
 
@@ -24,13 +23,20 @@ class Tokenizer {
   // added. InvalidArgument: text that this tokenizer cannot take, with the byte's position in `text`.
   virtual absl::StatusOr<std::vector<int64_t>> Encode(absl::string_view text) const = 0;
 
-  // Ids outside the vocabulary become U+FFFD; end_of_document becomes what it is as text ("bytes": a NUL).
+  // Ids outside the vocabulary become U+FFFD; end_of_document becomes what it is as text ("bytes": a NUL;
+  // "sentencepiece": nothing).
   virtual std::string Decode(absl::Span<const int64_t> tokens) const = 0;
-};
 
-// "bytes": 256 ids, a byte each; NUL ends a document (text that holds a NUL is refused). Else InvalidArgument.
-absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(absl::string_view kind);
+  // Bytes of text that the id in [0, vocabulary()) stands for; end_of_document counts 1 for "bytes", else 0.
+  virtual int64_t TextBytes(int64_t token) const = 0;
+
+  // What a file must hold to make this tokenizer again (MakeTokenizer); empty: its kind says all.
+  virtual const std::string& model() const = 0;
+
+  // Kind and what tells it from others of its kind: "bytes", "sentencepiece:89abcdef".
+  virtual std::string fingerprint() const = 0;
+};
 
 }  // namespace stowage
 
-#endif  // STOWAGE_TRAINER_DATA_TOKENIZER_H_
+#endif  // STOWAGE_TRAINER_DATA_TOKENIZERS_TOKENIZER_H_

@@ -1,12 +1,11 @@
-#include "trainer/data/tokenizer.h"
-
 #include "gtest/gtest.h"
+#include "trainer/data/tokenizers/make_tokenizer.h"
 
 namespace stowage {
 namespace {
 
 TEST(ByteTokenizerTest, RoundTripsEveryByteButNul) {
-  auto tokenizer = MakeTokenizer("bytes");
+  auto tokenizer = MakeTokenizer("bytes", "");
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
   EXPECT_EQ((*tokenizer)->vocabulary(), 256);
   std::string text;
@@ -19,7 +18,7 @@ TEST(ByteTokenizerTest, RoundTripsEveryByteButNul) {
 }
 
 TEST(ByteTokenizerTest, RefusesNulWithItsPosition) {
-  auto tokenizer = MakeTokenizer("bytes");
+  auto tokenizer = MakeTokenizer("bytes", "");
   ASSERT_TRUE(tokenizer.ok());
   auto tokens = (*tokenizer)->Encode(absl::string_view("abc\0d", 5));
   EXPECT_EQ(tokens.status().code(), absl::StatusCode::kInvalidArgument);
@@ -27,7 +26,7 @@ TEST(ByteTokenizerTest, RefusesNulWithItsPosition) {
 }
 
 TEST(ByteTokenizerTest, DecodesUnknownIdsAsReplacementCharacters) {
-  auto tokenizer = MakeTokenizer("bytes");
+  auto tokenizer = MakeTokenizer("bytes", "");
   ASSERT_TRUE(tokenizer.ok());
   EXPECT_EQ((*tokenizer)->Decode({'a', 256, -1, 'b'}),
             "a\xef\xbf\xbd\xef\xbf\xbd"
@@ -35,7 +34,7 @@ TEST(ByteTokenizerTest, DecodesUnknownIdsAsReplacementCharacters) {
 }
 
 TEST(MakeTokenizerTest, UnknownKindNamesWhatThereIs) {
-  auto tokenizer = MakeTokenizer("bpe");
+  auto tokenizer = MakeTokenizer("bpe", "");
   EXPECT_EQ(tokenizer.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_NE(tokenizer.status().message().find("'bpe'"), absl::string_view::npos);
   EXPECT_NE(tokenizer.status().message().find("bytes"), absl::string_view::npos);
