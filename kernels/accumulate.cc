@@ -1,5 +1,7 @@
 #include "kernels/accumulate.h"
 
+#include <cmath>
+
 #include "base/check.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -18,9 +20,44 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using Parts = absl::Span<const void* const>;
 
-// Parts whose element is also what is added: fp32, fp64, int64 (which wraps).
-template <typename T>
-void SumSame(Parts parts, void* out, int64_t numel) {
+// Of two vectors. Comparisons and not Min and Max, whose answer for NaN depends on the CPU: a NaN stays.
+struct Sum {
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V Take(D, V sum, V next) {
+    return hn::Add(sum, next);
+  }
+};
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V KeepWhere(D d, V kept, hn::Mask<D> where, V next) {
+  if constexpr (hwy::IsFloat<hn::TFromD<D>>()) where = hn::Or(where, hn::IsNaN(kept));
+  return hn::IfThenElse(where, kept, next);
+}
+struct Min {
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V Take(D d, V least, V next) {
+    return KeepWhere(d, least, hn::Lt(least, next), next);
+  }
+};
+struct Max {
+  template <class D, class V = hn::Vec<D>>
+  static HWY_INLINE V Take(D d, V most, V next) {
+    return KeepWhere(d, most, hn::Lt(next, most), next);
+  }
+};
+
+// `count` 1: nothing to divide by.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V Divide(D d, V sum, int64_t count) {
+  using T = hn::TFromD<D>;
+  if constexpr (hwy::IsFloat<T>()) {
+    if (count > 1) return hn::Div(sum, hn::Set(d, static_cast<T>(count)));
+  }
+  return sum;
+}
+
+// Parts whose element is also what is computed with: fp32, fp64, int32 and int64 (which wrap).
+template <class Op, typename T>
+void ReduceSame(Parts parts, void* out, int64_t numel, int64_t divisor) {
   const hn::ScalableTag<T> d;
   const int64_t lanes = hn::Lanes(d);
   const int64_t count = parts.size();
@@ -32,17 +69,19 @@ void SumSame(Parts parts, void* out, int64_t numel) {
     auto sum1 = hn::LoadU(d, static_cast<const T*>(parts[0]) + i + lanes);
     for (int64_t k = 1; k < count; ++k) {
       const T* from = static_cast<const T*>(parts[k]) + i;
-      sum0 = hn::Add(sum0, hn::LoadU(d, from));
-      sum1 = hn::Add(sum1, hn::LoadU(d, from + lanes));
+      sum0 = Op::Take(d, sum0, hn::LoadU(d, from));
+      sum1 = Op::Take(d, sum1, hn::LoadU(d, from + lanes));
     }
-    hn::StoreU(sum0, d, to + i);
-    hn::StoreU(sum1, d, to + i + lanes);
+    hn::StoreU(Divide(d, sum0, divisor), d, to + i);
+    hn::StoreU(Divide(d, sum1, divisor), d, to + i + lanes);
   }
   const hn::CappedTag<T, 1> one;
   for (; i < numel; ++i) {
     auto sum = hn::LoadU(one, static_cast<const T*>(parts[0]) + i);
-    for (int64_t k = 1; k < count; ++k) sum = hn::Add(sum, hn::LoadU(one, static_cast<const T*>(parts[k]) + i));
-    hn::StoreU(sum, one, to + i);
+    for (int64_t k = 1; k < count; ++k) {
+      sum = Op::Take(one, sum, hn::LoadU(one, static_cast<const T*>(parts[k]) + i));
+    }
+    hn::StoreU(Divide(one, sum, divisor), one, to + i);
   }
 }
 
@@ -71,24 +110,42 @@ HWY_INLINE void StoreBFloat16(D d, hn::Vec<D> sum, void* out, int64_t i) {
   hn::StoreU(hn::DemoteTo(half, result), half, static_cast<uint16_t*>(out) + i);
 }
 
-template <class D>
-HWY_INLINE void SumBFloat16At(D d, Parts parts, void* out, int64_t i) {
+template <class Op, class D>
+HWY_INLINE void ReduceBFloat16At(D d, Parts parts, void* out, int64_t i, int64_t divisor) {
   auto sum = LoadBFloat16(d, parts[0], i);
-  for (int64_t k = 1; k < static_cast<int64_t>(parts.size()); ++k) sum = hn::Add(sum, LoadBFloat16(d, parts[k], i));
-  StoreBFloat16(d, sum, out, i);
+  for (int64_t k = 1; k < static_cast<int64_t>(parts.size()); ++k) sum = Op::Take(d, sum, LoadBFloat16(d, parts[k], i));
+  StoreBFloat16(d, Divide(d, sum, divisor), out, i);
 }
 
-void SumBFloat16(Parts parts, void* out, int64_t numel) {
+template <class Op>
+void ReduceBFloat16With(Parts parts, void* out, int64_t numel, int64_t divisor) {
   const hn::ScalableTag<float> d;
   const int64_t lanes = hn::Lanes(d);
   int64_t i = 0;
-  for (; i + lanes <= numel; i += lanes) SumBFloat16At(d, parts, out, i);
-  for (; i < numel; ++i) SumBFloat16At(hn::CappedTag<float, 1>(), parts, out, i);
+  for (; i + lanes <= numel; i += lanes) ReduceBFloat16At<Op>(d, parts, out, i, divisor);
+  for (; i < numel; ++i) ReduceBFloat16At<Op>(hn::CappedTag<float, 1>(), parts, out, i, divisor);
 }
 
-void SumFloat32(Parts parts, void* out, int64_t numel) { SumSame<float>(parts, out, numel); }
-void SumFloat64(Parts parts, void* out, int64_t numel) { SumSame<double>(parts, out, numel); }
-void SumInt64(Parts parts, void* out, int64_t numel) { SumSame<int64_t>(parts, out, numel); }
+int64_t DivisorOf(Reduction reduction, Parts parts) {
+  return reduction == Reduction::kMean ? static_cast<int64_t>(parts.size()) : 1;
+}
+
+template <typename T>
+void Reduce(Reduction reduction, Parts parts, void* out, int64_t numel) {
+  if (reduction == Reduction::kMin) return ReduceSame<Min, T>(parts, out, numel, 1);
+  if (reduction == Reduction::kMax) return ReduceSame<Max, T>(parts, out, numel, 1);
+  ReduceSame<Sum, T>(parts, out, numel, DivisorOf(reduction, parts));
+}
+
+void ReduceFloat32(Reduction op, Parts parts, void* out, int64_t numel) { Reduce<float>(op, parts, out, numel); }
+void ReduceFloat64(Reduction op, Parts parts, void* out, int64_t numel) { Reduce<double>(op, parts, out, numel); }
+void ReduceInt32(Reduction op, Parts parts, void* out, int64_t numel) { Reduce<int32_t>(op, parts, out, numel); }
+void ReduceInt64(Reduction op, Parts parts, void* out, int64_t numel) { Reduce<int64_t>(op, parts, out, numel); }
+void ReduceBFloat16(Reduction op, Parts parts, void* out, int64_t numel) {
+  if (op == Reduction::kMin) return ReduceBFloat16With<Min>(parts, out, numel, 1);
+  if (op == Reduction::kMax) return ReduceBFloat16With<Max>(parts, out, numel, 1);
+  ReduceBFloat16With<Sum>(parts, out, numel, DivisorOf(op, parts));
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace stowage::kernels
@@ -98,26 +155,54 @@ HWY_AFTER_NAMESPACE();
 namespace stowage::kernels {
 namespace {
 
-HWY_EXPORT(SumFloat32);
-HWY_EXPORT(SumFloat64);
-HWY_EXPORT(SumInt64);
-HWY_EXPORT(SumBFloat16);
+HWY_EXPORT(ReduceFloat32);
+HWY_EXPORT(ReduceFloat64);
+HWY_EXPORT(ReduceInt32);
+HWY_EXPORT(ReduceInt64);
+HWY_EXPORT(ReduceBFloat16);
+
+// By the compiler's conversions, which are exact and round to nearest even on every CPU; vector instructions for fp16
+// are not on every one, and what stands in for them rounds otherwise.
+void ReduceFloat16(Reduction reduction, absl::Span<const void* const> parts, void* out, int64_t numel) {
+  const auto at = [&](size_t k, int64_t i) { return static_cast<float>(static_cast<const _Float16*>(parts[k])[i]); };
+  for (int64_t i = 0; i < numel; ++i) {
+    float value = at(0, i);
+    for (size_t k = 1; k < parts.size(); ++k) {
+      const float next = at(k, i);
+      if (reduction == Reduction::kMin) {
+        value = std::isnan(value) || value < next ? value : next;
+      } else if (reduction == Reduction::kMax) {
+        value = std::isnan(value) || value > next ? value : next;
+      } else {
+        value += next;
+      }
+    }
+    if (reduction == Reduction::kMean) value /= static_cast<float>(parts.size());
+    static_cast<_Float16*>(out)[i] = static_cast<_Float16>(value);
+  }
+}
 
 }  // namespace
 
-void SumInOrder(absl::Span<const void* const> parts, void* out, int64_t numel, DType dtype) {
+void ReduceInOrder(Reduction reduction, absl::Span<const void* const> parts, void* out, int64_t numel, DType dtype) {
   STOWAGE_CHECK(!parts.empty());
   switch (dtype) {
     case DType::kFloat32:
-      return HWY_DYNAMIC_DISPATCH(SumFloat32)(parts, out, numel);
+      return HWY_DYNAMIC_DISPATCH(ReduceFloat32)(reduction, parts, out, numel);
     case DType::kFloat64:
-      return HWY_DYNAMIC_DISPATCH(SumFloat64)(parts, out, numel);
-    case DType::kInt64:
-      return HWY_DYNAMIC_DISPATCH(SumInt64)(parts, out, numel);
+      return HWY_DYNAMIC_DISPATCH(ReduceFloat64)(reduction, parts, out, numel);
     case DType::kBFloat16:
-      return HWY_DYNAMIC_DISPATCH(SumBFloat16)(parts, out, numel);
+      return HWY_DYNAMIC_DISPATCH(ReduceBFloat16)(reduction, parts, out, numel);
+    case DType::kFloat16:
+      return ReduceFloat16(reduction, parts, out, numel);
+    case DType::kInt32:
+      STOWAGE_CHECK(reduction != Reduction::kMean) << "mean of integers";
+      return HWY_DYNAMIC_DISPATCH(ReduceInt32)(reduction, parts, out, numel);
+    case DType::kInt64:
+      STOWAGE_CHECK(reduction != Reduction::kMean) << "mean of integers";
+      return HWY_DYNAMIC_DISPATCH(ReduceInt64)(reduction, parts, out, numel);
     default:
-      STOWAGE_CHECK(false) << "SumInOrder of " << DTypeName(dtype);
+      STOWAGE_CHECK(false) << "ReduceInOrder of " << DTypeName(dtype);
   }
 }
 

@@ -3,7 +3,10 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/from_blob.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -110,11 +113,65 @@ TEST(SumInOrderTest, BFloat16KeepsNanAndInfinity) {
   EXPECT_EQ(out[4], 0x7fc0);
 }
 
+TEST(SumInOrderTest, HasTheBitsOfThePlainLoopInInt32) { ExpectPlainSums<int32_t>(DType::kInt32); }
+
+template <typename T>
+void ExpectPlainReductions(DType dtype) {
+  constexpr int kParts = 3;
+  for (const Reduction op : {Reduction::kMin, Reduction::kMax, Reduction::kMean}) {
+    if (op == Reduction::kMean && std::is_integral_v<T>) continue;
+    for (int64_t numel : TestSizes()) {
+      std::vector<std::vector<T>> values;
+      std::vector<const void*> pointers;
+      for (int k = 0; k < kParts; ++k) values.push_back(Make<T>(numel, 90 + k));
+      for (const auto& part : values) pointers.push_back(part.data());
+      // fp16 is computed in fp32 and rounded once.
+      using Wide = std::conditional_t<sizeof(T) == 2, float, T>;
+      std::vector<T> expected(numel);
+      for (int64_t i = 0; i < numel; ++i) {
+        const Wide a = values[0][i], b = values[1][i], c = values[2][i];
+        const Wide result = op == Reduction::kMin   ? std::min(std::min(a, b), c)
+                            : op == Reduction::kMax ? std::max(std::max(a, b), c)
+                                                    : (a + b + c) / static_cast<Wide>(kParts);
+        expected[i] = static_cast<T>(result);
+      }
+      ForEachWidthAndThreadCount([&](const std::string& how) {
+        std::vector<T> out(numel);
+        ReduceInOrder(op, pointers, out.data(), numel, dtype);
+        EXPECT_TRUE(SameBits(out.data(), expected.data(), numel)) << how << ", " << ReductionName(op);
+      });
+    }
+  }
+}
+
+TEST(ReduceInOrderTest, HasTheBitsOfThePlainLoop) {
+  ExpectPlainReductions<float>(DType::kFloat32);
+  ExpectPlainReductions<double>(DType::kFloat64);
+  ExpectPlainReductions<int32_t>(DType::kInt32);
+  ExpectPlainReductions<int64_t>(DType::kInt64);
+  ExpectPlainReductions<_Float16>(DType::kFloat16);
+}
+
+TEST(ReduceInOrderTest, LeastAndMostKeepNanWhereverItStands) {
+  const float nan = std::nanf("");
+  // Seventeen: vectors and their rest.
+  std::vector<float> a(17, 1.0f), b(17, 2.0f), out(17);
+  a[3] = a[16] = nan;
+  b[5] = nan;
+  for (const Reduction op : {Reduction::kMin, Reduction::kMax}) {
+    ReduceInOrder(op, {a.data(), b.data()}, out.data(), 17, DType::kFloat32);
+    for (int i = 0; i < 17; ++i) {
+      EXPECT_EQ(std::isnan(out[i]), i == 3 || i == 5 || i == 16) << i;
+    }
+    EXPECT_EQ(out[0], op == Reduction::kMin ? 1.0f : 2.0f);
+  }
+}
+
 TEST(SumInOrderDeathTest, TypeThatCannotBeSummedIsABug) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   const uint8_t byte = 1;
   uint8_t out;
-  EXPECT_DEATH(SumInOrder({&byte}, &out, 1, DType::kUInt8), "SumInOrder of U8");
+  EXPECT_DEATH(SumInOrder({&byte}, &out, 1, DType::kUInt8), "ReduceInOrder of U8");
 }
 
 }  // namespace

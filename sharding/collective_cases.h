@@ -1,28 +1,23 @@
-// What every communicator must do, as cases that any of them can be put through: the in-process test plays them on
-// threads, mpi_check plays the same ones under mpirun. For tests only.
+// What every communicator must do, as cases that any of them can be put
+// through: the in-process test plays them on threads, mpi_check plays the same
+// ones under mpirun. For tests only.
 //
-// Values differ by rank and index and span 2^24 in size, so that a sum in another order gives other bits.
+// Values differ by rank and index and span 2^24 in size, so that a sum in
+// another order gives other bits.
 #ifndef STOWAGE_SHARDING_COLLECTIVE_CASES_H_
 #define STOWAGE_SHARDING_COLLECTIVE_CASES_H_
 
-#include <functional>
-#include <string>
+#include <cstdint>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "sharding/communicator.h"
+#include "sharding/collective_case.h"
 
 namespace stowage {
 
-struct CollectiveCase {
-  std::string name;  // "ReduceScatterInPlace_F32_7": fit for a test's name
-  // Collective. OK, or what this rank got that it should not have. Every rank plays the case to its end.
-  std::function<absl::Status(Communicator&)> run;
-};
-
-// `large_numel`: elements of the largest buffers; past the size of one message of the communicator under test.
+// `large_numel`: elements of the largest buffers; past the size of one message
+// of the communicator under test.
 std::vector<CollectiveCase> CollectiveCases(int64_t large_numel);
 
-}  // namespace stowage
+} // namespace stowage
 
-#endif  // STOWAGE_SHARDING_COLLECTIVE_CASES_H_
+#endif // STOWAGE_SHARDING_COLLECTIVE_CASES_H_

@@ -64,12 +64,14 @@ absl::StatusOr<MpiSession> BeginMpi() {
   MpiSession session;
   STOWAGE_RETURN_IF_ERROR(MpiStatus(MPI_Comm_dup(MPI_COMM_WORLD, &session.comm), "MPI_Comm_dup", -1));
   MPI_Comm_set_errhandler(session.comm, MPI_ERRORS_RETURN);
+  STOWAGE_RETURN_IF_ERROR(MpiStatus(MPI_Comm_dup(session.comm, &session.messages), "MPI_Comm_dup", -1));
   STOWAGE_ASSIGN_OR_RETURN(session.placement, FindPlacement(session.comm));
   return session;
 }
 
 absl::Status EndMpi(MpiSession& session) {
   const int rank = session.placement.rank;
+  STOWAGE_RETURN_IF_ERROR(MpiStatus(MPI_Comm_free(&session.messages), "MPI_Comm_free", rank));
   STOWAGE_RETURN_IF_ERROR(MpiStatus(MPI_Comm_free(&session.comm), "MPI_Comm_free", rank));
   return MpiStatus(MPI_Finalize(), "MPI_Finalize", rank);
 }

@@ -13,6 +13,7 @@ namespace stowage {
 
 struct MpiSession {
   MPI_Comm comm = MPI_COMM_NULL;  // a copy of MPI_COMM_WORLD that nobody else sends on; errors are returned
+  MPI_Comm messages = MPI_COMM_NULL;  // another, for messages between pairs: they are not to meet collectives
   Placement placement;
 };
 

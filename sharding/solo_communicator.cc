@@ -9,23 +9,11 @@
 #include "sharding/collective_request.h"
 
 namespace stowage {
-namespace {
-
-Event CopyUnlessInPlace(const CollectiveRequest& request, absl::Status health) {
-  if (!health.ok()) return Event::Done(std::move(health));
-  absl::Status status = CheckRequest(request, 0, 1);
-  if (!status.ok()) return Event::Done(std::move(status));
-  if (request.numel > 0 && request.out != request.in) {
-    std::memcpy(request.out, request.in, request.numel * DTypeBytes(request.dtype));
-  }
-  return Event();
-}
-
-}  // namespace
 
 SoloCommunicator::SoloCommunicator() {
   char host[256] = "localhost";
-  if (gethostname(host, sizeof(host) - 1) == 0) host[sizeof(host) - 1] = '\0';
+  if (gethostname(host, sizeof(host) - 1) == 0)
+    host[sizeof(host) - 1] = '\0';
   placement_.host = host;
 }
 
@@ -34,32 +22,39 @@ absl::Status SoloCommunicator::Health() const {
   return aborted_;
 }
 
-Event SoloCommunicator::ReduceScatter(const void* whole, void* shard, int64_t shard_numel, DType dtype) {
-  return CopyUnlessInPlace({CollectiveKind::kReduceScatter, whole, shard, shard_numel, dtype}, Health());
+Event SoloCommunicator::Submit(const CollectiveRequest &request) {
+  absl::Status status = Health();
+  if (status.ok())
+    status = CheckRequest(request, 0, 1);
+  if (!status.ok())
+    return Event::Done(std::move(status));
+  const int64_t numel = request.PartNumel(0);
+  if (numel > 0 && request.out != request.in) {
+    std::memcpy(request.out, request.in, numel * DTypeBytes(request.dtype));
+  }
+  return Event();
 }
 
-Event SoloCommunicator::AllGather(const void* shard, void* whole, int64_t shard_numel, DType dtype) {
-  return CopyUnlessInPlace({CollectiveKind::kAllGather, shard, whole, shard_numel, dtype}, Health());
+Event SoloCommunicator::Send(const void *data, int64_t bytes, int to) {
+  return Event::Done(CheckMessage("send", data, bytes, to, 0, 1));
 }
 
-Event SoloCommunicator::AllReduce(void* data, int64_t numel, DType dtype) {
-  return CopyUnlessInPlace({CollectiveKind::kAllReduce, data, data, numel, dtype}, Health());
+Event SoloCommunicator::Receive(void *data, int64_t bytes, int from) {
+  return Event::Done(CheckMessage("receive", data, bytes, from, 0, 1));
 }
 
-Event SoloCommunicator::Broadcast(void* data, int64_t bytes, int root) {
-  return CopyUnlessInPlace({CollectiveKind::kBroadcast, data, data, bytes, DType::kUInt8, root}, Health());
-}
-
-absl::StatusOr<std::vector<std::string>> SoloCommunicator::ExchangeText(absl::string_view mine) {
+absl::StatusOr<std::vector<std::string>>
+SoloCommunicator::ExchangeText(absl::string_view mine) {
   STOWAGE_RETURN_IF_ERROR(Health());
   return std::vector<std::string>{std::string(mine)};
 }
 
 absl::Status SoloCommunicator::Barrier() { return Health(); }
 
-void SoloCommunicator::Abort(const absl::Status& cause) {
+void SoloCommunicator::Abort(const absl::Status &cause) {
   std::lock_guard<std::mutex> lock(mu_);
-  if (aborted_.ok()) aborted_ = absl::AbortedError(absl::StrCat("rank 0: ", cause.message()));
+  if (aborted_.ok())
+    aborted_ = absl::AbortedError(absl::StrCat("rank 0: ", cause.message()));
 }
 
-}  // namespace stowage
+} // namespace stowage

@@ -1,6 +1,7 @@
 // One rank: a sum over ranks is what is there already.
 //
-// All calls are done when they return. After Abort every call ends with kAborted and the cause. Thread-safe.
+// All calls are done when they return. After Abort every call ends with
+// kAborted and the cause. Thread-safe.
 #ifndef STOWAGE_SHARDING_SOLO_COMMUNICATOR_H_
 #define STOWAGE_SHARDING_SOLO_COMMUNICATOR_H_
 
@@ -14,21 +15,24 @@
 namespace stowage {
 
 class SoloCommunicator : public Communicator {
- public:
+public:
   SoloCommunicator();
 
   absl::string_view name() const override { return "solo"; }
-  const Placement& placement() const override { return placement_; }
-  Event ReduceScatter(const void* whole, void* shard, int64_t shard_numel, DType dtype) override;
-  Event AllGather(const void* shard, void* whole, int64_t shard_numel, DType dtype) override;
-  Event AllReduce(void* data, int64_t numel, DType dtype) override;
-  Event Broadcast(void* data, int64_t bytes, int root) override;
-  absl::StatusOr<std::vector<std::string>> ExchangeText(absl::string_view mine) override;
+  const Placement &placement() const override { return placement_; }
+  // There is no peer: always InvalidArgument.
+  Event Send(const void *data, int64_t bytes, int to) override;
+  Event Receive(void *data, int64_t bytes, int from) override;
+  absl::StatusOr<std::vector<std::string>>
+  ExchangeText(absl::string_view mine) override;
   absl::Status Barrier() override;
-  void Abort(const absl::Status& cause) override;
+  void Abort(const absl::Status &cause) override;
   int64_t bytes_sent() const override { return 0; }
 
- private:
+protected:
+  Event Submit(const CollectiveRequest &request) override;
+
+private:
   // OK, or what Abort was called with.
   absl::Status Health() const;
 
@@ -37,6 +41,6 @@ class SoloCommunicator : public Communicator {
   absl::Status aborted_ ABSL_GUARDED_BY(mu_);
 };
 
-}  // namespace stowage
+} // namespace stowage
 
-#endif  // STOWAGE_SHARDING_SOLO_COMMUNICATOR_H_
+#endif // STOWAGE_SHARDING_SOLO_COMMUNICATOR_H_

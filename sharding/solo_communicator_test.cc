@@ -32,7 +32,8 @@ TEST(SoloCommunicatorTest, CallsAfterAbortFailWithItsCause) {
 TEST(SoloCommunicatorTest, BadArgumentsAreRefused) {
   SoloCommunicator solo;
   float data[4] = {};
-  EXPECT_EQ(solo.AllReduce(data, 4, DType::kInt32).Wait().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(solo.AllReduce(data, 4, DType::kUInt8).Wait().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(solo.Send(data, 4, 0).Wait().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(solo.Broadcast(data, 4, 1).Wait().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(solo.ReduceScatter(data, data + 1, 2, DType::kFloat32).Wait().code(), absl::StatusCode::kInvalidArgument);
 }
