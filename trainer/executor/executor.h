@@ -21,16 +21,15 @@
 #include "sharding/agreement.h"
 #include "sharding/communicator.h"
 #include "trainer/data/batch.h"
+#include "trainer/executor/boundary_shapes.h"
 #include "trainer/executor/segment_runner.h"
 #include "trainer/model/segment.h"
 #include "trainer/optimizer/optimizer.h"
 #include "trainer/schedule/instruction.h"
 #include "trainer/schedule/planner.h"
-#include "trainer/state/group_state.h"
+#include "trainer/state/group_states.h"
 
 namespace stowage {
-
-using GroupStates = std::vector<std::unique_ptr<GroupState>>;
 
 // What a schedule is played on.
 struct PlayInputs {
@@ -63,12 +62,12 @@ class Executor {
   absl::Status Forward(Run& run, const Instruction& instruction);
   absl::Status Backward(Run& run, const Instruction& instruction);
   absl::Status Agree(Run& run);
-  std::vector<Parameter> ParametersOf(int segment, bool with_gradient) const;
 
   const Model& model_;
   GroupStates& groups_;
   Communicator& communicator_;
   const Optimizer* optimizer_;
+  BoundaryShapes shapes_;
 };
 
 // What the planner needs of a model.

@@ -3,6 +3,7 @@
 #define STOWAGE_TRAINER_MODEL_PARAMETER_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,9 @@ struct ParameterSpec {
 struct GroupSpec {
   std::string name;
   std::vector<ParameterSpec> parameters;
+  // Where a torch::nn module knows best: the starting values (fp32) of all parameters, in order, in place of their
+  // `init`; a function of the seed. May throw. Called for one group at a time, so that one group's are held.
+  std::function<std::vector<at::Tensor>(uint64_t seed)> initial_values;
 };
 
 // Where the gradient of one parameter is summed up over a step: a view of its group's flat gradient buffer.

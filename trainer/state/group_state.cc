@@ -1,12 +1,13 @@
 #include "trainer/state/group_state.h"
 
-#include <algorithm>
-
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/hash.h"
+#include "kernels/cast.h"
 #include "kernels/random.h"
 #include "memory/counting_allocator.h"
 
@@ -19,22 +20,73 @@ FlatLayout LayoutOf(const GroupSpec& spec, int world_size) {
   return FlatLayout(numels, world_size);
 }
 
+// fp32 starts parameters at 16 elements; in bf16 a 64-byte boundary is 32 of them.
+constexpr int64_t kCopyAlignmentNumel = 32;
+
+uint16_t* Bits(const at::Tensor& t) { return reinterpret_cast<uint16_t*>(t.data_ptr<at::BFloat16>()); }
+
 }  // namespace
 
-GroupState::GroupState(const GroupSpec& spec, int world_size)
+GroupState::GroupState(const GroupSpec& spec, int world_size, const std::vector<bool>& in_bf16)
     : spec_(spec), layout_(LayoutOf(spec, world_size)), slots_(spec.parameters.size()) {
-  CategoryScope scope(Category::kParameters);
-  parameters_ = at::zeros({layout_.whole_numel()}, at::kFloat);
+  const bool any_copy = std::find(in_bf16.begin(), in_bf16.end(), true) != in_bf16.end();
+  {
+    // Beside copies that segments work with, the masters are the optimizer's.
+    CategoryScope scope(any_copy ? Category::kOptimizer : Category::kParameters);
+    parameters_ = at::zeros({layout_.whole_numel()}, at::kFloat);
+  }
   for (int i = 0; i < layout_.parameters(); ++i) {
-    at::Tensor leaf = parameters_.narrow(0, layout_.offset(i), layout_.numel(i)).view(spec_.parameters[i].shape).detach();
+    at::Tensor leaf =
+        parameters_.narrow(0, layout_.offset(i), layout_.numel(i)).view(spec_.parameters[i].shape).detach();
     leaf.set_requires_grad(true);
     leaves_.push_back(leaf);
     ranges_.push_back({layout_.offset(i), layout_.offset(i) + layout_.numel(i), 1.0, spec_.parameters[i].decay()});
   }
+  MakeCopies(in_bf16);
+}
+
+void GroupState::MakeCopies(const std::vector<bool>& in_bf16) {
+  copy_leaves_.resize(layout_.parameters());
+  STOWAGE_CHECK(in_bf16.empty() || static_cast<int>(in_bf16.size()) == layout_.parameters()) << in_bf16.size();
+  std::vector<int> copied;
+  std::vector<int64_t> numels;
+  for (size_t i = 0; i < in_bf16.size(); ++i) {
+    if (!in_bf16[i]) continue;
+    copied.push_back(static_cast<int>(i));
+    numels.push_back(layout_.numel(static_cast<int>(i)));
+  }
+  if (copied.empty()) return;
+  const FlatLayout layout(numels, /*world_size=*/1, kCopyAlignmentNumel);
+  CategoryScope scope(Category::kParameters);
+  copies_ = at::zeros({layout.whole_numel()}, at::kBFloat16);
+  for (size_t k = 0; k < copied.size(); ++k) {
+    const int i = copied[k];
+    at::Tensor leaf = copies_.narrow(0, layout.offset(static_cast<int>(k)), numels[k]).view(spec_.parameters[i].shape);
+    copy_leaves_[i] = leaf.detach().set_requires_grad(true);
+    ranges_[i].bf16 = Bits(leaf);
+  }
+}
+
+void GroupState::WriteCopies() {
+  for (int i = 0; i < layout_.parameters(); ++i) {
+    if (ranges_[i].bf16 == nullptr) continue;
+    kernels::CastFp32ToBf16(parameters_data() + layout_.offset(i), ranges_[i].bf16, layout_.numel(i));
+  }
+  copies_written_ = true;
+}
+
+void GroupState::TakeInitialValues(const std::vector<at::Tensor>& values) {
+  STOWAGE_CHECK(values.size() == spec_.parameters.size()) << spec_.name << ": " << values.size() << " values";
+  for (int i = 0; i < layout_.parameters(); ++i) {
+    const at::Tensor value = values[i].contiguous();
+    STOWAGE_CHECK(value.numel() == layout_.numel(i)) << spec_.parameters[i].name;
+    std::copy_n(value.const_data_ptr<float>(), value.numel(), parameters_data() + layout_.offset(i));
+  }
 }
 
 void GroupState::Initialize(uint64_t seed) {
-  for (int i = 0; i < layout_.parameters(); ++i) {
+  if (spec_.initial_values) TakeInitialValues(spec_.initial_values(seed));
+  for (int i = 0; i < layout_.parameters() && !spec_.initial_values; ++i) {
     const ParameterSpec& p = spec_.parameters[i];
     float* to = parameters_data() + layout_.offset(i);
     switch (p.init.kind) {
@@ -54,10 +106,15 @@ void GroupState::Initialize(uint64_t seed) {
         break;
     }
   }
+  WriteCopies();
 }
 
-Parameter GroupState::parameter(int i, bool with_gradient) {
-  return {leaves_[i], with_gradient ? &slots_[i] : nullptr};
+Parameter GroupState::parameter(int i, at::ScalarType dtype, bool with_gradient) {
+  GradientSlot* slot = with_gradient ? &slots_[i] : nullptr;
+  if (dtype == at::kFloat || spec_.parameters[i].keep_fp32) return {leaves_[i], slot};
+  STOWAGE_CHECK(dtype == at::kBFloat16 && copy_leaves_[i].defined() && copies_written_)
+      << spec_.parameters[i].name << " in " << c10::toString(dtype);
+  return {copy_leaves_[i], slot};
 }
 
 void GroupState::BeginGradients() {
@@ -101,6 +158,7 @@ void GroupState::Update(const Optimizer& optimizer, const UpdateScalars& scalars
   std::vector<float*> states;
   for (at::Tensor& state : optimizer_state_) states.push_back(state.data_ptr<float>());
   optimizer.Update(parameters_data(), gradients_data(), states, ranges_, scalars);
+  copies_written_ = true;
 }
 
 }  // namespace stowage

@@ -1,21 +1,25 @@
-// The bytes of one parameter group on this rank: parameters, gradients, optimizer state, each one flat fp32 buffer.
+// The bytes of one parameter group on this rank: parameters, gradients, optimizer state, each one flat fp32 buffer, and
+// copies in bf16 of those parameters that a segment computing in bf16 uses.
 //
-//   parameters, gradients, each optimizer state   [layout.whole_numel()]   (replicated: ZeRO 0)
+//   parameters, gradients, each optimizer state   [layout.whole_numel()] fp32        (replicated: ZeRO 0)
+//   copies                                        bf16, of the parameters asked for only, in the same order
 //
-// The layout is FlatLayout's: every parameter at a 64-byte boundary, padding zero. Parameters are leaves of autograd
-// that view the flat buffer; updates write through raw pointers, so no version moves and saved tensors stay valid.
-// Gradients live from AllocateGradients to ReleaseGradients, optimizer state from the first update on.
+// The layouts are FlatLayout's: every parameter at a 64-byte boundary, padding zero. Parameters are leaves of autograd
+// that view the flat buffers; updates write through raw pointers, so no version moves and saved tensors stay valid.
+// Gradients live from BeginGradients to ReleaseGradients, optimizer state from the first update on. The fp32
+// parameters are the masters: the copies follow them, are never saved and never sent, and are written once per update.
+// The ledger counts copies as parameters, and the masters of a group that has copies as optimizer.
 //
 // Owns all buffers. Not thread-safe; a collective that was given a buffer keeps it until its event is done.
 #ifndef STOWAGE_TRAINER_STATE_GROUP_STATE_H_
 #define STOWAGE_TRAINER_STATE_GROUP_STATE_H_
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "sharding/flat_layout.h"
 #include "trainer/model/parameter.h"
@@ -27,19 +31,27 @@ namespace stowage {
 class GroupState {
  public:
   // Takes the parameters' bytes; values are undefined until Initialize or a restore has written them (padding is
-  // zero). Throws what LibTorch throws when memory is short.
-  GroupState(const GroupSpec& spec, int world_size);
+  // zero). `in_bf16`: by parameter, whether a copy in bf16 is kept too (see Bf16Parameters()); empty: of none.
+  // Throws what LibTorch throws when memory is short.
+  GroupState(const GroupSpec& spec, int world_size, const std::vector<bool>& in_bf16 = {});
   GroupState(const GroupState&) = delete;
   GroupState& operator=(const GroupState&) = delete;
 
   const GroupSpec& spec() const { return spec_; }
   const FlatLayout& layout() const { return layout_; }
 
-  // Writes the starting values, a pure function of (seed, parameter name, element).
+  // Writes the starting values, a pure function of (seed, parameter name, element), copies included; or those of
+  // GroupSpec::initial_values, whose exceptions pass through.
   void Initialize(uint64_t seed);
 
-  // Parameter `i` for a segment. `with_gradient`: carries its slot and asks autograd for gradients.
-  Parameter parameter(int i, bool with_gradient);
+  // Makes the copies anew from the masters. Needed after anything but Initialize and Update has written
+  // parameters_data() (a restore, a broadcast), before the parameters are used.
+  void WriteCopies();
+
+  // Parameter `i` for a segment that computes in `dtype` (kFloat or kBFloat16): in that dtype, or in fp32 if it is to
+  // be kept so. `with_gradient`: carries its slot, which is fp32, and asks autograd for gradients.
+  // A copy in bf16 must have been asked for at construction, and been written.
+  Parameter parameter(int i, at::ScalarType dtype, bool with_gradient);
 
   // Makes the gradient buffer if there is none, and marks every slot as unwritten.
   void BeginGradients();
@@ -52,7 +64,7 @@ class GroupState {
   void EnsureOptimizerState(const Optimizer& optimizer);
   bool has_optimizer_state() const { return !optimizer_state_.empty(); }
 
-  // One optimizer step on the whole buffer.
+  // One optimizer step on the whole buffer; copies included.
   void Update(const Optimizer& optimizer, const UpdateScalars& scalars);
 
   float* parameters_data() { return parameters_.data_ptr<float>(); }
@@ -61,13 +73,19 @@ class GroupState {
   float* optimizer_data(int k) { return optimizer_state_[k].data_ptr<float>(); }
 
  private:
+  void TakeInitialValues(const std::vector<at::Tensor>& values);
+  void MakeCopies(const std::vector<bool>& in_bf16);
+
   GroupSpec spec_;
   FlatLayout layout_;
   std::vector<OptimizerRange> ranges_;
   at::Tensor parameters_;
   at::Tensor gradients_;
   std::vector<at::Tensor> optimizer_state_;
-  std::vector<at::Tensor> leaves_;    // views of parameters_, requires_grad
+  std::vector<at::Tensor> leaves_;       // views of parameters_, requires_grad
+  at::Tensor copies_;                    // undefined if there are none
+  std::vector<at::Tensor> copy_leaves_;  // views of copies_, requires_grad; undefined where there is none
+  bool copies_written_ = false;
   std::vector<GradientSlot> slots_;
 };
 

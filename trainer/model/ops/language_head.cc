@@ -1,10 +1,10 @@
 #include "trainer/model/ops/language_head.h"
 
-#include <algorithm>
-
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
 
 #include "kernels/cross_entropy.h"
 #include "trainer/model/ops/linear.h"
@@ -21,8 +21,9 @@ using torch::autograd::variable_list;
 double Sweep(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets, GradientSlot* slot,
              const at::Tensor& dx) {
   const int64_t rows = x.size(0), vocabulary = weight.size(0);
-  const int64_t chunk = std::clamp<int64_t>(kLogitChunkBytes / (vocabulary * 4), 1, rows);
-  const at::Tensor logits_buffer = at::empty({chunk, vocabulary}, x.options());
+  const int64_t chunk = std::clamp<int64_t>(kLogitChunkBytes / (vocabulary * 4), 1, std::max<int64_t>(1, rows));
+  const at::Tensor logits_buffer = at::empty({chunk, vocabulary}, x.options().dtype(at::kFloat));
+  const bool bf16 = x.scalar_type() == at::kBFloat16;
   const int64_t* ids = targets.const_data_ptr<int64_t>();
   double loss = 0.0;
   for (int64_t begin = 0; begin < rows; begin += chunk) {
@@ -30,8 +31,13 @@ double Sweep(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& ta
     const at::Tensor part = x.narrow(0, begin, n);
     at::Tensor logits = logits_buffer.narrow(0, 0, n);
     Product(part, weight, 0.0f, logits);
-    loss += kernels::CrossEntropy(logits.data_ptr<float>(), ids + begin, n, vocabulary, kIgnoredTarget,
-                                  /*with_gradient=*/dx.defined());
+    float* data = logits.data_ptr<float>();
+    if (dx.defined() && bf16) {
+      loss += kernels::CrossEntropyBf16Gradient(data, ids + begin, n, vocabulary, kIgnoredTarget);
+      logits = logits.view(at::kBFloat16).narrow(1, 0, vocabulary);  // in place of the logits, half of each row
+    } else {
+      loss += kernels::CrossEntropy(data, ids + begin, n, vocabulary, kIgnoredTarget, /*with_gradient=*/dx.defined());
+    }
     if (!dx.defined()) continue;
     InputGradient(logits, weight, dx.narrow(0, begin, n));
     if (slot != nullptr) AddWeightGradient(*slot, logits, part);
@@ -55,6 +61,15 @@ struct LanguageLossFunction : torch::autograd::Function<LanguageLossFunction> {
 };
 
 }  // namespace
+
+at::Tensor Logits(const at::Tensor& x, const at::Tensor& weight) {
+  const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
+  std::vector<int64_t> shape(x.sizes().begin(), x.sizes().end());
+  shape.back() = weight.size(0);
+  at::Tensor logits = at::empty({rows.size(0), weight.size(0)}, x.options().dtype(at::kFloat));
+  Product(rows, weight, 0.0f, logits);
+  return logits.view(shape);
+}
 
 at::Tensor LanguageLoss(const at::Tensor& x, const Parameter& weight, const at::Tensor& targets) {
   const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();

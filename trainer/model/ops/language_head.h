@@ -22,8 +22,13 @@ inline constexpr int64_t kIgnoredTarget = -100;
 inline constexpr int64_t kLogitChunkBytes = int64_t{64} << 20;
 
 // x [..., width], weight [vocabulary, width], targets int64 [...] -> fp64 scalar: the sum of cross-entropies.
-// With autograd on, the weight's gradient is added to its slot in this call, not in backward.
+// x and weight both fp32 or both bf16. In bf16 logits are summed and kept in fp32, softmax and loss are computed in
+// fp32, the gradient of the logits is rounded to bf16 for the two products that take it, and x's gradient is bf16. With
+// autograd on, the weight's gradient is added to its slot in this call, not in backward.
 at::Tensor LanguageLoss(const at::Tensor& x, const Parameter& weight, const at::Tensor& targets);
+
+// x [..., width], weight [vocabulary, width], both fp32 or both bf16 -> fp32 [..., vocabulary]. Without autograd.
+at::Tensor Logits(const at::Tensor& x, const at::Tensor& weight);
 
 }  // namespace stowage::ops
 

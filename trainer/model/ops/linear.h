@@ -11,15 +11,16 @@
 
 namespace stowage::ops {
 
-// x [..., in], weight [out, in], bias [out] or null -> [..., out].
+// x [..., in], weight [out, in], bias [out] or null -> [..., out]. All fp32, or all bf16 (sums in fp32; the slots'
+// gradients are fp32 either way).
 at::Tensor Linear(const at::Tensor& x, const Parameter& weight, const Parameter* bias);
 
-// The three products by themselves, for operators that are a linear layer and more. All tensors fp32 and contiguous,
-// x [n, in], weight [out, in], dy and y [n, out], dx [n, in].
+// The three products by themselves, for operators that are a linear layer and more. x [n, in], weight [out, in],
+// dy and y [n, out], dx [n, in]; elements of a row contiguous. What is multiplied is all fp32 or all bf16.
 
-// y = x weight^T + beta y.
+// y = x weight^T + beta y. y is fp32 and beta 0 or 1, or y is bf16 and beta 0.
 void Product(const at::Tensor& x, const at::Tensor& weight, float beta, const at::Tensor& y);
-// dx = dy weight.
+// dx = dy weight, in fp32 or dy's dtype.
 void InputGradient(const at::Tensor& dy, const at::Tensor& weight, const at::Tensor& dx);
 // slot [out, in] (+)= dy^T x.
 void AddWeightGradient(GradientSlot& slot, const at::Tensor& dy, const at::Tensor& x);

@@ -1,0 +1,120 @@
+#include "trainer/state/group_state.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "kernels/bf16.h"
+#include "memory/counting_allocator.h"
+
+namespace stowage {
+namespace {
+
+GroupSpec Spec() {
+  GroupSpec spec;
+  spec.name = "layer.0";
+  spec.parameters = {{"norm.weight", {24}, Init::Ones(), /*keep_fp32=*/true},
+                     {"up.weight", {40, 24}, Init::Normal(0.02)},
+                     {"up.bias", {40}, Init::Uniform(0.1)},
+                     {"down.weight", {24, 40}, Init::Normal(0.02)}};
+  return spec;
+}
+
+// Weights and biases in bf16, except the last, which only a segment in fp32 uses.
+const std::vector<bool> kInBf16 = {false, true, true, false};
+
+// Every copy is its master, rounded to nearest.
+void ExpectCopiesFollow(GroupState& group) {
+  for (int i = 0; i < group.layout().parameters(); ++i) {
+    if (!kInBf16[i]) continue;
+    const at::Tensor copy = group.parameter(i, at::kBFloat16, false).value;
+    ASSERT_EQ(copy.scalar_type(), at::kBFloat16);
+    ASSERT_EQ(copy.sizes(), at::IntArrayRef(group.spec().parameters[i].shape));
+    const uint16_t* bits = static_cast<const uint16_t*>(copy.const_data_ptr());
+    const float* master = group.parameters_data() + group.layout().offset(i);
+    for (int64_t k = 0; k < copy.numel(); ++k) ASSERT_EQ(bits[k], kernels::Fp32ToBf16(master[k])) << i << " " << k;
+  }
+}
+
+TEST(GroupStateTest, CopiesInBf16AreTheMastersRoundedAfterEveryWayOfWritingThem) {
+  for (const char* kind : {"adamw", "sgd"}) {
+    GroupState group(Spec(), /*world_size=*/3, kInBf16);
+    group.Initialize(1);
+    ExpectCopiesFollow(group);
+    OptimizerConfig config;
+    config.kind = kind;
+    const auto optimizer = MakeOptimizer(config);
+    ASSERT_TRUE(optimizer.ok());
+    group.EnsureOptimizerState(**optimizer);
+    for (int step = 1; step <= 3; ++step) {
+      group.BeginGradients();
+      for (int64_t k = 0; k < group.layout().whole_numel(); ++k) {
+        group.gradients_data()[k] = 0.01f * static_cast<float>(k % 17 - 8);
+      }
+      UpdateScalars scalars;
+      scalars.lr = 0.1;
+      scalars.step = step;
+      const float before = group.parameters_data()[group.layout().offset(1)];
+      group.Update(**optimizer, scalars);
+      EXPECT_NE(group.parameters_data()[group.layout().offset(1)], before);
+      ExpectCopiesFollow(group);
+    }
+    group.parameters_data()[group.layout().offset(2)] = 1.2345678f;  // a restore
+    group.WriteCopies();
+    ExpectCopiesFollow(group);
+  }
+}
+
+TEST(GroupStateTest, AParameterComesInTheSegmentsDtypeUnlessItIsToStayInFp32) {
+  GroupState group(Spec(), 1, kInBf16);
+  group.Initialize(1);
+  EXPECT_EQ(group.parameter(0, at::kBFloat16, false).value.scalar_type(), at::kFloat);
+  EXPECT_EQ(group.parameter(1, at::kBFloat16, false).value.scalar_type(), at::kBFloat16);
+  EXPECT_EQ(group.parameter(1, at::kFloat, false).value.scalar_type(), at::kFloat);
+  EXPECT_EQ(group.parameter(1, at::kFloat, false).value.const_data_ptr<float>(),
+            group.parameters_data() + group.layout().offset(1));
+  // One slot, whatever the dtype: a tied matrix is summed up in one place.
+  EXPECT_EQ(group.parameter(1, at::kFloat, true).gradient, group.parameter(1, at::kBFloat16, true).gradient);
+  EXPECT_TRUE(group.parameter(1, at::kBFloat16, true).value.requires_grad());
+}
+
+TEST(GroupStateTest, EveryCopyStartsAtACacheLine) {
+  GroupState group(Spec(), 1, kInBf16);
+  group.Initialize(1);
+  for (int i : {1, 2}) {
+    const auto address = reinterpret_cast<uintptr_t>(group.parameter(i, at::kBFloat16, false).value.const_data_ptr());
+    EXPECT_EQ(address % 64, 0u) << i;
+  }
+}
+
+TEST(GroupStateTest, WorkingWeightsInBf16TakeHalfTheBytesAndTheMastersAreCountedApart) {
+  static Ledger* const ledger = new Ledger;
+  ASSERT_TRUE(InstallCountingAllocator(ledger).ok());
+  GroupSpec spec;
+  spec.name = "layer.0";
+  spec.parameters = {{"up.weight", {4096, 1024}, Init::Zeros()}};
+  const auto bytes = [&](Category category) { return ledger->live(category); };
+  const int64_t before = bytes(Category::kParameters), optimizer_before = bytes(Category::kOptimizer);
+  int64_t fp32 = 0;
+  {
+    GroupState group(spec, 1);
+    fp32 = bytes(Category::kParameters) - before;
+    EXPECT_EQ(fp32, 4096 * 1024 * 4);
+    EXPECT_EQ(bytes(Category::kOptimizer), optimizer_before);
+  }
+  GroupState group(spec, 1, {true});
+  EXPECT_EQ(bytes(Category::kParameters) - before, fp32 / 2);
+  EXPECT_EQ(bytes(Category::kOptimizer) - optimizer_before, fp32);
+}
+
+using GroupStateDeathTest = testing::Test;
+
+TEST(GroupStateDeathTest, ACopyThatWasNeverWrittenOrAskedForIsNotHandedOut) {
+  GroupState group(Spec(), 1, kInBf16);
+  EXPECT_DEATH(group.parameter(1, at::kBFloat16, false), "up.weight");
+  group.Initialize(1);
+  EXPECT_DEATH(group.parameter(3, at::kBFloat16, false), "down.weight");
+}
+
+}  // namespace
+}  // namespace stowage
