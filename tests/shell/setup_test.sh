@@ -39,7 +39,7 @@ setup STOWAGE_NO_INSTALL=1 -- --tests
 expect_status 1
 for package in bazel-bootstrap g++ unzip libopenmpi-dev openmpi-bin libabsl-dev libyaml-cpp-dev libcli11-dev libhwy-dev \
   nlohmann-json3-dev libisal-dev libdnnl-dev zlib1g-dev libsentencepiece-dev bible-kjv dataset-fashion-mnist \
-  python3-venv libgtest-dev libgmock-dev libbenchmark-dev ca-certificates; do
+  python3-venv libgtest-dev libgmock-dev libbenchmark-dev cmake ca-certificates; do
   expect_output "$package"
 done
 expect_output "apt-get install --no-install-recommends"
@@ -97,7 +97,7 @@ expect_status 1
 expect_output "STOWAGE_LIBTORCH=$site/mpi: no include/ATen/ATen.h there"
 
 start "with everything there, Bazel is told where, and nothing is said with --quiet"
-for command in bazel g++ unzip bible mpirun python3; do printf '#!/bin/bash\n' >"$bin/$command" && chmod +x "$bin/$command"; done
+for command in bazel g++ unzip bible mpirun python3 cmake; do printf '#!/bin/bash\n' >"$bin/$command" && chmod +x "$bin/$command"; done
 while IFS='|' read -r kind what _; do
   case $kind in
     header) mkdir -p "$(dirname "$root/usr/include/$what")" && touch "$root/usr/include/$what" ;;

@@ -38,6 +38,7 @@ header|gtest/gtest.h|libgtest-dev|GoogleTest 1.12
 header|gmock/gmock.h|libgmock-dev|GoogleMock 1.12
 header|benchmark/benchmark.h|libbenchmark-dev|Google Benchmark 1.7
 command|python3|python3|sums up test results
+command|cmake|cmake|CMake 3.25, builds the project that uses the installed library
 '
 python_needs='
 command|python3.11|python3|Python 3.11, of which the torch wheel is
