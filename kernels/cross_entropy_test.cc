@@ -5,10 +5,12 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "base/hash.h"
 #include "kernels/cast.h"
+#include "kernels/test_util.h"
 
 namespace stowage::kernels {
 namespace {
@@ -89,6 +91,59 @@ TEST_P(CrossEntropyTest, TheGradientInBf16IsTheRoundedOneWithTheSameLoss) {
 
 INSTANTIATE_TEST_SUITE_P(Classes, CrossEntropyTest, testing::Values(1, 2, 7, 15, 16, 17, 256, 257, 5003));
 
+// More than one piece, more elements than the pieces' usual length allows, and a maximum that grows in every piece (so
+// that what was summed is scaled) or is met at once. Tolerances as above.
+TEST(CrossEntropyTest, RowsOfManyPiecesMatchTheTextbook) {
+  constexpr int64_t kRows = 3;
+  for (int64_t classes : {2049, 50257, 131073, 200003}) {
+    Case c = MakeCase(kRows, classes, 10.0f);
+    for (int64_t i = 0; i < classes; ++i) {
+      const float ramp = 40.0f * static_cast<float>(i) / static_cast<float>(classes);
+      c.logits[i] += ramp;
+      c.logits[classes + i] -= ramp;
+      if (i < 3000 && i != c.targets[2] && i + 1 < classes) c.logits[2 * classes + i] = -INFINITY;
+    }
+    Case loss_only = c;
+    std::vector<double> gradient;
+    const double expected = Reference(c, kRows, classes, &gradient);
+    const double loss = CrossEntropy(c.logits.data(), c.targets.data(), kRows, classes, kIgnored, true);
+    EXPECT_NEAR(loss, expected, 1e-6 * expected) << classes;
+    for (size_t i = 0; i < gradient.size(); ++i) ASSERT_NEAR(c.logits[i], gradient[i], 1e-5) << i << " " << classes;
+    EXPECT_EQ(CrossEntropy(loss_only.logits.data(), c.targets.data(), kRows, classes, kIgnored, false), loss);
+  }
+}
+
+// The textbook again, by every vector width; threads take whole rows, so that they change no bit.
+TEST(CrossEntropyTest, EveryWidthMatchesTheTextbookAndThreadsChangeNothing) {
+  constexpr int64_t kRows = 7, kClasses = 5003;
+  const Case c = MakeCase(kRows, kClasses, 20.0f);
+  std::vector<double> gradient;
+  const double expected = Reference(c, kRows, kClasses, &gradient);
+  std::vector<float> with_one_thread;
+  int call = 0;
+  ForEachWidthAndThreadCount([&](const std::string& how) {
+    Case each = c;
+    EXPECT_NEAR(CrossEntropy(each.logits.data(), each.targets.data(), kRows, kClasses, kIgnored, true), expected,
+                1e-6 * expected)
+        << how;
+    for (size_t i = 0; i < gradient.size(); ++i) ASSERT_NEAR(each.logits[i], gradient[i], 1e-5) << how << " " << i;
+    if (call++ % 2 == 0) {
+      with_one_thread = each.logits;
+    } else {
+      EXPECT_TRUE(SameBits(each.logits.data(), with_one_thread.data(), kRows * kClasses)) << how;
+    }
+  });
+}
+
+TEST(CrossEntropyTest, InfinityShowsInTheLossAndWhatIsImpossibleHasNoGradient) {
+  const int64_t target = 1;
+  std::vector<float> logits = {0.0f, 0.0f, INFINITY};
+  EXPECT_FALSE(std::isfinite(CrossEntropy(logits.data(), &target, 1, 3, kIgnored, true)));
+  logits = {-INFINITY, 0.0f, 0.0f};
+  EXPECT_NEAR(CrossEntropy(logits.data(), &target, 1, 3, kIgnored, true), std::log(2.0), 1e-7);
+  EXPECT_EQ(logits, (std::vector<float>{0.0f, -0.5f, 0.5f}));
+}
+
 TEST(CrossEntropyTest, LargeLogitsNeitherOverflowNorVanish) {
   std::vector<float> logits = {1e4f, 0.0f, -1e4f};
   const int64_t target = 1;
@@ -97,10 +152,15 @@ TEST(CrossEntropyTest, LargeLogitsNeitherOverflowNorVanish) {
   EXPECT_FLOAT_EQ(logits[1], -1.0f);
 }
 
-TEST(CrossEntropyTest, ANaNShowsInTheLoss) {
-  std::vector<float> logits = {0.0f, std::nanf(""), 0.0f};
+TEST(CrossEntropyTest, ANaNShowsInTheLossWhereverItLies) {
   const int64_t target = 0;
-  EXPECT_TRUE(std::isnan(CrossEntropy(logits.data(), &target, 1, 3, kIgnored, false)));
+  for (int64_t classes : {3, 5003}) {
+    for (int64_t at : {int64_t{0}, int64_t{1}, classes / 2, classes - 1}) {
+      std::vector<float> logits(classes, 0.0f);
+      logits[at] = std::nanf("");
+      EXPECT_TRUE(std::isnan(CrossEntropy(logits.data(), &target, 1, classes, kIgnored, false))) << at;
+    }
+  }
 }
 
 TEST(CrossEntropyTest, NoRowsHaveNoLoss) { EXPECT_EQ(CrossEntropy(nullptr, nullptr, 0, 7, kIgnored, true), 0.0); }
