@@ -9,6 +9,7 @@
 #include "trainer/config/schema.h"
 #include "trainer/config/yaml_tree.h"
 #include "trainer/interop/hf_config.h"
+#include "trainer/interop/hf_tokenizer.h"
 
 namespace stowage {
 namespace {
@@ -44,6 +45,11 @@ absl::Status TakeInitFrom(const PlaceOfKey& place_of, Config& config) {
                                                      setting.key, " out", setting.may_be_less ? ", or give less" : ""));
     }
     if (!is_given) STOWAGE_RETURN_IF_ERROR(field->read(node, config));
+  }
+  // Text becomes tokens as it did for the folder's model. (Bytes are what auto means.)
+  STOWAGE_ASSIGN_OR_RETURN(const HfTokenizerKind tokenizer, FindHfTokenizer(folder));
+  if (tokenizer == HfTokenizerKind::kSentencepiece && config.data.tokenizer.empty()) {
+    config.data.tokenizer = HfSentencepiecePath(folder);
   }
   return absl::OkStatus();
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "base/status_macros.h"
 #include "trainer/checkpoint/safetensors.h"
 #include "trainer/checkpoint/tensor_shape.h"
+#include "trainer/data/tokenizers/make_tokenizer.h"
 #include "trainer/interop/hf_files.h"
 #include "trainer/interop/hf_layout.h"
 #include "trainer/interop/hf_tokenizer.h"
@@ -159,17 +161,16 @@ absl::Status WriteWeights(const CheckpointReader& checkpoint, const std::vector<
                    {{"metadata", {{"total_size", outcome->weight_bytes}}}, {"weight_map", weight_map}});
 }
 
-// Whether the tokens of the training set are bytes, by its fingerprint ("stowage:1:256:..."; see TokenFile): a config
-// that names token files made elsewhere says nothing of their tokenizer.
-bool TrainedOnBytes(const CheckpointReader& checkpoint) {
-  const auto data = checkpoint.info().must_match.find("data (training set)");
-  return data != checkpoint.info().must_match.end() && absl::StartsWith(data->second, "stowage:1:256:");
-}
-
 // Writes what there is, and tells the id that ends a document where it is known.
 absl::Status WriteTokenizer(const CheckpointReader& checkpoint, const Config& config, const std::string& folder,
                             std::optional<int64_t>* end_of_document, ExportOutcome* outcome) {
-  if (config.data.tokenizer == "bytes" && TrainedOnBytes(checkpoint)) {
+  const std::string& model = checkpoint.info().tokenizer_model;
+  if (!model.empty()) {
+    STOWAGE_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, MakeTokenizer("sentencepiece", model));
+    *end_of_document = tokenizer->end_of_document();
+    return WriteHfSentencepiece(folder, model, config.model.context);
+  }
+  if (config.data.tokenizer == "bytes") {
     *end_of_document = 0;
     return WriteHfByteTokenizer(folder, config.model.context);
   }

@@ -54,7 +54,7 @@ absl::Status WriteJson(const std::string& folder, const char* file, const Json& 
 absl::StatusOr<HfTokenizerKind> FindHfTokenizer(const std::string& folder) {
   const std::string path = absl::StrCat(folder, "/", kHfTokenizerFile);
   // A folder may have both; tokenizer.json is then made from the sentencepiece model.
-  if (PathExists(absl::StrCat(folder, "/", kHfSentencepieceFile))) return HfTokenizerKind::kSentencepiece;
+  if (PathExists(HfSentencepiecePath(folder))) return HfTokenizerKind::kSentencepiece;
   if (PathExists(path)) {
     STOWAGE_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
     const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
@@ -66,6 +66,8 @@ absl::StatusOr<HfTokenizerKind> FindHfTokenizer(const std::string& folder) {
   }
   return HfTokenizerKind::kNone;
 }
+
+std::string HfSentencepiecePath(const std::string& folder) { return absl::StrCat(folder, "/", kHfSentencepieceFile); }
 
 absl::Status WriteHfByteTokenizer(const std::string& folder, int64_t context) {
   const Json byte_level = {
@@ -100,7 +102,7 @@ absl::Status WriteHfByteTokenizer(const std::string& folder, int64_t context) {
 }
 
 absl::Status WriteHfSentencepiece(const std::string& folder, const std::string& model_bytes, int64_t context) {
-  STOWAGE_RETURN_IF_ERROR(WriteFileDurably(absl::StrCat(folder, "/", kHfSentencepieceFile), model_bytes));
+  STOWAGE_RETURN_IF_ERROR(WriteFileDurably(HfSentencepiecePath(folder), model_bytes));
   return WriteJson(folder, kHfTokenizerConfigFile,
                    {{"tokenizer_class", "LlamaTokenizer"},
                     {"legacy", false},

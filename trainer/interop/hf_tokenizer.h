@@ -23,6 +23,9 @@ enum class HfTokenizerKind {
 // Errors: a file that cannot be read. A tokenizer.json that is not JSON is kOther.
 absl::StatusOr<HfTokenizerKind> FindHfTokenizer(const std::string& folder);
 
+// Where the model of a kSentencepiece folder lies.
+std::string HfSentencepiecePath(const std::string& folder);
+
 // tokenizer.json and tokenizer_config.json into `folder`. `context`: tokens that the model takes.
 absl::Status WriteHfByteTokenizer(const std::string& folder, int64_t context);
 

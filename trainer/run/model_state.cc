@@ -173,7 +173,12 @@ absl::StatusOr<LoadedModel> LoadModel(const std::string& path, Communicator& com
     } else if (absl::IsNotFound(status) && IsHfFolder(path)) {
       const absl::StatusOr<Config> config = ConfigOfHfFolder(path);
       status = config.status();
-      if (status.ok()) header = absl::StrCat(kFromFolder, "\n", path, "\n", ConfigToYaml(*config));
+      if (status.ok()) {
+        header = absl::StrCat(kFromFolder, "\n", path, "\n", ConfigToYaml(*config));
+        absl::StatusOr<std::string> tokenizer_model = TokenizerModelOfHfFolder(path);
+        status = tokenizer_model.status();
+        if (status.ok()) loaded.tokenizer_model = *std::move(tokenizer_model);
+      }
     }
   }
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, status));

@@ -55,7 +55,7 @@ struct LoadedModel {
   int64_t step = 0;
   std::string path;
   std::string tokenizer_model;  // on rank 0: the checkpoint's tokenizer.model; empty: it has none
-  bool has_data = true;  // whether `config` names any: a Hugging Face folder does not
+  bool has_data = true;         // whether `config` names any: a Hugging Face folder does not
 };
 
 // `path`: a run folder (its newest whole checkpoint), a checkpoint folder, or a Hugging Face folder whose tokenizer is

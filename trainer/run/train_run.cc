@@ -109,7 +109,7 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
   STOWAGE_ASSIGN_OR_RETURN(const Data data, OpenDataTogether(asked, communicator, options, own));
   STOWAGE_ASSIGN_OR_RETURN(const Config config, ResolveConfig(asked, data.train->shape(), registered));
   if (!options.resume) {
-    STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, CheckTokensOfFolder(config, *data.train)));
+    STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, CheckTokensOfFolder(config, data)));
   }
   STOWAGE_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config.optimizer));
 
