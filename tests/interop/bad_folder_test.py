@@ -84,19 +84,6 @@ class BadFolderTest(folders.InteropTest):
     def test_text_for_a_tokenizer_that_is_not_read(self):
         self.write("out/tokenizer.json", '{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}')
         self.refused("weights", "does not read", "token shards", "llmc")
-        # Token files of its vocabulary are what it asks for.
-        self.write_llmc("tokens.bin")
-        sets = [f"data.train=[{self.path('tokens.bin')}]", "data.validation=[]", "data.format=llmc",
-                "train.eval_sequences=none"]
-        config = self.path("from.yaml")
-        done = self.run_command(self.command(config, "shards", sets))
-        # GPT-2's tokens are 50257, more than this model's 256.
-        self.assert_one_clear_line(done, "model.vocabulary")
-
-    def write_llmc(self, name):
-        header = struct.pack("<256i", 20240520, 1, 1000, *[0] * 253)
-        with open(self.path(name), "wb") as f:
-            f.write(header + struct.pack("<1000H", *[i % 200 for i in range(1000)]))
 
     def test_raw_tokens_are_taken_as_the_folders(self):
         self.write("out/tokenizer.json", '{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}')

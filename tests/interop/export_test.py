@@ -90,6 +90,31 @@ class ExportTest(folders.InteropTest):
         tokenizer.save_pretrained(self.path("out"))
         self.start_from("out", "again")
 
+    def test_a_learned_tokenizer_goes_along(self):
+        import sentencepiece
+        from transformers import AutoTokenizer
+        bpe = ["data.tokenizer=bpe", "data.tokenizer_vocabulary=300"]
+        for kind, sets in (("gpt2", folders.GPT2), ("llama", folders.LLAMA)):
+            with self.subTest(kind):
+                self.train(kind, self.STEPS + sets + bpe)
+                self.export(kind, kind + "-out")
+                tokenizer = AutoTokenizer.from_pretrained(self.path(kind + "-out"))
+                ours = sentencepiece.SentencePieceProcessor(model_file=self.checkpoints(kind)[-1] + "/tokenizer.model")
+                for text in (TEXT, " leading", "two  spaces\n\n", "the quick brown fox jumps over a lazy dog"):
+                    ids = tokenizer(text)["input_ids"]
+                    self.assertEqual(ids, ours.encode(text))
+                    self.assertEqual(tokenizer.decode(ids), text)
+                # A run from the folder cuts its text in the same way, unasked; other tokens are refused.
+                self.start_from(kind + "-out", kind + "-again")
+                self.assertEqual(self.parameters(kind + "-again"), self.parameters(kind))
+                done = self.start_from(kind + "-out", kind + "-bytes", ["data.tokenizer=bytes"],
+                                       expect=folders.runs.EXIT_FAILURE)
+                self.assert_one_clear_line(done, "sentencepiece model of its own", "tokenizer.model")
+                said = [self.run_command([folders.runs.BINARY, "sample", self.path(folder), "--prompt", "the ",
+                                          "--tokens", "9"]).stdout for folder in (kind, kind + "-out")]
+                self.assertEqual(said[0], said[1])
+                self.assertGreater(len(said[0]), 4)
+
     def test_transformers_generates_what_we_sample(self):
         import torch
         model = self.exported(folders.GPT2)

@@ -161,6 +161,14 @@ absl::Status WriteWeights(const CheckpointReader& checkpoint, const std::vector<
                    {{"metadata", {{"total_size", outcome->weight_bytes}}}, {"weight_map", weight_map}});
 }
 
+// Whether the ids of a letter stand for more than that letter.
+absl::StatusOr<bool> AddsSpace(const Tokenizer& tokenizer) {
+  STOWAGE_ASSIGN_OR_RETURN(const std::vector<int64_t> ids, tokenizer.Encode("a"));
+  int64_t bytes = 0;
+  for (int64_t id : ids) bytes += tokenizer.TextBytes(id);
+  return bytes > 1;
+}
+
 // Writes what there is, and tells the id that ends a document where it is known.
 absl::Status WriteTokenizer(const CheckpointReader& checkpoint, const Config& config, const std::string& folder,
                             std::optional<int64_t>* end_of_document, ExportOutcome* outcome) {
@@ -168,7 +176,8 @@ absl::Status WriteTokenizer(const CheckpointReader& checkpoint, const Config& co
   if (!model.empty()) {
     STOWAGE_ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, MakeTokenizer("sentencepiece", model));
     *end_of_document = tokenizer->end_of_document();
-    return WriteHfSentencepiece(folder, model, config.model.context);
+    STOWAGE_ASSIGN_OR_RETURN(const bool adds_space, AddsSpace(*tokenizer));
+    return WriteHfSentencepiece(folder, model, adds_space, config.model.context);
   }
   if (config.data.tokenizer == "bytes") {
     *end_of_document = 0;

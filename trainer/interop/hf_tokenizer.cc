@@ -101,11 +101,13 @@ absl::Status WriteHfByteTokenizer(const std::string& folder, int64_t context) {
                     {"model_max_length", context}});
 }
 
-absl::Status WriteHfSentencepiece(const std::string& folder, const std::string& model_bytes, int64_t context) {
+absl::Status WriteHfSentencepiece(const std::string& folder, const std::string& model_bytes, bool adds_space,
+                                  int64_t context) {
   STOWAGE_RETURN_IF_ERROR(WriteFileDurably(HfSentencepiecePath(folder), model_bytes));
   return WriteJson(folder, kHfTokenizerConfigFile,
                    {{"tokenizer_class", "LlamaTokenizer"},
                     {"legacy", false},
+                    {"add_prefix_space", adds_space},
                     {"add_bos_token", false},
                     {"add_eos_token", false},
                     {"clean_up_tokenization_spaces", false},

@@ -29,8 +29,10 @@ std::string HfSentencepiecePath(const std::string& folder);
 // tokenizer.json and tokenizer_config.json into `folder`. `context`: tokens that the model takes.
 absl::Status WriteHfByteTokenizer(const std::string& folder, int64_t context);
 
-// tokenizer.model (`model_bytes`: the file's contents) and tokenizer_config.json.
-absl::Status WriteHfSentencepiece(const std::string& folder, const std::string& model_bytes, int64_t context);
+// tokenizer.model (`model_bytes`: the file's contents) and tokenizer_config.json. `adds_space`: whether the model puts
+// a space in front of a text, which `transformers` does not ask the model.
+absl::Status WriteHfSentencepiece(const std::string& folder, const std::string& model_bytes, bool adds_space,
+                                  int64_t context);
 
 }  // namespace stowage
 
