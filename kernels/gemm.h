@@ -28,8 +28,9 @@ void Gemm(Transpose transpose_a, Transpose transpose_b, int64_t m, int64_t n, in
 // of `c_dtype` and `beta` are a bug of the caller's. Otherwise as Gemm(). Any alignment that the elements have.
 //
 // CPUs with AVX512-BF16 multiply twice as fast as in fp32. Where oneDNN has no bf16 (below AVX-512), it works through
-// fp32 copies of blocks, a little slower than Gemm(). A shape's first call compiles it (0.2 to 3 ms). Keeps a few MiB
-// of scratch memory per calling thread.
+// fp32 copies of blocks, a little slower than Gemm(). A shape's first call compiles it (0.2 to 3 ms). Keeps
+// scratch memory per calling thread: up to 16 MiB, or C's size in fp32 where C is bf16 and rows of A, B or C lie
+// further apart than they are long.
 void GemmBf16(Transpose transpose_a, Transpose transpose_b, int64_t m, int64_t n, int64_t k, const void* a, int64_t lda,
               const void* b, int64_t ldb, float beta, void* c, int64_t ldc, DType c_dtype);
 

@@ -135,7 +135,8 @@ class ProductCache {
 };
 
 // What oneDNN packs into, per calling thread, kept for the next call: brgemm's 0.1 to 3 MiB at a GPT's shapes, and up
-// to kMostScratchBytes.
+// to kMostScratchBytes for its gemm, except where rows lie apart: brgemm does not take those, and so there is no
+// choice.
 void* Scratch(size_t bytes) {
   constexpr size_t kAlignment = 64;
   thread_local std::vector<char> buffer;
