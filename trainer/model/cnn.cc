@@ -3,7 +3,6 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/mean.h>
-#include <ATen/ops/relu.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "base/check.h"
 #include "trainer/model/group_builder.h"
+#include "trainer/model/ops/activation.h"
 #include "trainer/model/sample_head.h"
 
 namespace stowage {
@@ -52,7 +52,7 @@ class Stem : public Segment {
     ParameterReader next(parameters);
     // Channels last: the form that the convolutions work in. It passes through all that follows.
     const at::Tensor images = InputsOf(context, parameters[0]).contiguous(at::MemoryFormat::ChannelsLast);
-    at::Tensor x = at::relu(ConvNorm(images, 1, &next));
+    at::Tensor x = ops::Relu(ConvNorm(images, 1, &next));
     STOWAGE_CHECK(next.AtEnd()) << "stem";
     return {x};
   }
@@ -65,11 +65,11 @@ class Block : public Segment {
   std::vector<at::Tensor> Forward(const std::vector<at::Tensor>& inputs, absl::Span<const Parameter> parameters,
                                   const SegmentContext&) const override {
     ParameterReader next(parameters);
-    at::Tensor x = at::relu(ConvNorm(inputs[0], stride_, &next));
+    at::Tensor x = ops::Relu(ConvNorm(inputs[0], stride_, &next));
     x = ConvNorm(x, 1, &next);
     x = x.add(down_ ? ConvNorm(inputs[0], stride_, &next) : inputs[0]);
     STOWAGE_CHECK(next.AtEnd()) << "block";
-    return {at::relu(x)};
+    return {ops::Relu(x)};
   }
 
  private:

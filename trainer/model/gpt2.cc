@@ -1,7 +1,5 @@
 #include "trainer/model/gpt2.h"
 
-#include <ATen/ops/gelu.h>
-
 #include <cmath>
 #include <memory>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "trainer/model/language_segments.h"
+#include "trainer/model/ops/activation.h"
 #include "trainer/model/ops/attention.h"
 #include "trainer/model/residual_branch.h"
 
@@ -38,7 +37,7 @@ absl::StatusOr<Model> MakeGpt2(const ModelConfig& config) {
                                                return ops::SelfAttention(x, heads, /*kv_heads=*/heads, causal);
                                              }};
   const ResidualBranch::Options feed_forward = {norm, config.bias, config.dropout,
-                                                [](const at::Tensor& x) { return at::gelu(x, "tanh"); }};
+                                                [](const at::Tensor& x) { return ops::Gelu(x, ops::GeluKind::kTanh); }};
   for (int64_t i = 0; i < config.layers; ++i) {
     const std::string layer = absl::StrCat("layer.", i), attn = layer + ".attn", ffn = layer + ".ffn";
     GroupBuilder group(layer, &model);

@@ -1,11 +1,5 @@
 #include "trainer/model/llama.h"
 
-#include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
-#include <ATen/ops/outer.h>
-#include <ATen/ops/pow.h>
-#include <ATen/ops/silu.h>
-
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -14,39 +8,15 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "trainer/model/language_segments.h"
+#include "trainer/model/ops/activation.h"
 #include "trainer/model/ops/attention.h"
+#include "trainer/model/ops/rotary.h"
 #include "trainer/model/residual_branch.h"
 
 namespace stowage {
-namespace {
-
-// Packed rows qkv [n, t, (heads + 2 * kv_heads) * d] with queries and keys turned by position: pairs (i, i + d / 2) by
-// the angle position * theta^(-2 i / d), computed in fp32.
-at::Tensor Rotate(const at::Tensor& qkv, int64_t heads, int64_t kv_heads, double theta) {
-  const int64_t n = qkv.size(0), t = qkv.size(1), d = qkv.size(2) / (heads + 2 * kv_heads), half = d / 2;
-  const at::TensorOptions fp32 = qkv.options().dtype(at::kFloat);
-  const at::Tensor frequencies = at::pow(theta, at::arange(half, fp32).mul(-1.0 / static_cast<double>(half)));
-  const at::Tensor angles = at::outer(at::arange(t, fp32), frequencies).unsqueeze(1);  // [t, 1, half]
-  const at::Tensor cos = angles.cos(), sin = angles.sin();
-  const at::Tensor rows = qkv.view({n, t, heads + 2 * kv_heads, d});
-  const at::Tensor turning = rows.narrow(2, 0, heads + kv_heads).to(at::kFloat);
-  const at::Tensor a = turning.narrow(3, 0, half), b = turning.narrow(3, half, half);
-  const at::Tensor turned = at::cat({a.mul(cos).sub(b.mul(sin)), b.mul(cos).add(a.mul(sin))}, 3);
-  return at::cat({turned.to(qkv.scalar_type()), rows.narrow(2, heads + kv_heads, kv_heads)}, 2).view(qkv.sizes());
-}
-
-// gate_up [n, t, 2 * ffn] -> silu(gate) * up [n, t, ffn].
-at::Tensor SwiGlu(const at::Tensor& gate_up) {
-  const int64_t ffn = gate_up.size(2) / 2;
-  return at::silu(gate_up.narrow(2, 0, ffn)).mul(gate_up.narrow(2, ffn, ffn));
-}
-
-}  // namespace
-
 absl::StatusOr<Model> MakeLlama(const ModelConfig& config) {
   STOWAGE_CHECK(config.ffn && config.vocabulary && config.kv_heads && config.tie) << "the config is not resolved";
   const int64_t width = config.width, heads = config.heads, kv_heads = *config.kv_heads, ffn = *config.ffn;
-  const double theta = config.rope_theta;
   if (width % (2 * heads) != 0 || heads % kv_heads != 0) {
     return absl::InvalidArgumentError(absl::StrCat("model.heads: ", heads, " must divide model.width ", width,
                                                    " into an even number of elements, and be a multiple "
@@ -66,14 +36,16 @@ absl::StatusOr<Model> MakeLlama(const ModelConfig& config) {
   model.segments.push_back(
       {"embedding", embedding_ids, std::make_unique<EmbeddingSegment>(/*positions=*/false, config.dropout)});
 
+  // One for all layers.
+  const auto rotary = std::make_shared<ops::RotaryTable>(config.context, width / heads, config.rope_theta);
   ops::AttentionOptions causal;
   causal.causal = true;
   causal.kind = ops::AttentionKindFrom(config.attention);
   const ResidualBranch::Options attention = {
-      norm, /*bias=*/false, config.dropout, [heads, kv_heads, theta, causal](const at::Tensor& x) {
-        return ops::SelfAttention(Rotate(x, heads, kv_heads, theta), heads, kv_heads, causal);
+      norm, /*bias=*/false, config.dropout, [heads, kv_heads, rotary, causal](const at::Tensor& x) {
+        return ops::SelfAttention(ops::Rotary(x, heads, kv_heads, *rotary), heads, kv_heads, causal);
       }};
-  const ResidualBranch::Options feed_forward = {norm, /*bias=*/false, config.dropout, SwiGlu};
+  const ResidualBranch::Options feed_forward = {norm, /*bias=*/false, config.dropout, ops::SwiGlu};
   const int64_t qkv_rows = (heads + 2 * kv_heads) * (width / heads);
   for (int64_t i = 0; i < config.layers; ++i) {
     const std::string layer = absl::StrCat("layer.", i), attn_name = layer + ".attn", ffn_name = layer + ".ffn";

@@ -1,7 +1,5 @@
 #include "trainer/model/mlp.h"
 
-#include <ATen/ops/relu.h>
-
 #include <cmath>
 #include <memory>
 #include <utility>
@@ -9,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "trainer/model/group_builder.h"
+#include "trainer/model/ops/activation.h"
 #include "trainer/model/ops/dropout.h"
 #include "trainer/model/ops/linear.h"
 #include "trainer/model/sample_head.h"
@@ -27,7 +26,7 @@ class HiddenLayer : public Segment {
     STOWAGE_CHECK(next.AtEnd()) << "hidden layer";
     const at::Tensor x = inputs.empty() ? InputsOf(context, weight).flatten(1) : inputs[0];
     const double dropout = context.mode == PassMode::kTrain ? dropout_ : 0.0;
-    return {ops::Dropout(at::relu(ops::Linear(x, weight, bias)), dropout, context.random_key)};
+    return {ops::Dropout(ops::Relu(ops::Linear(x, weight, bias)), dropout, context.random_key)};
   }
 
  private:

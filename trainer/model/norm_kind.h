@@ -34,6 +34,13 @@ inline at::Tensor ApplyNorm(const NormKind& kind, const at::Tensor& x, Parameter
   return kind.rms ? ops::RmsNorm(x, weight, kind.eps) : ops::LayerNorm(x, weight, bias);
 }
 
+// The same, and x itself as it goes around a branch (ops/norm.h).
+inline ops::NormAndResidual ApplyNormAndResidual(const NormKind& kind, const at::Tensor& x, ParameterReader* next) {
+  const Parameter& weight = next->Weight();
+  const Parameter* bias = next->Bias(kind.bias);
+  return kind.rms ? ops::RmsNormAndResidual(x, weight, kind.eps) : ops::LayerNormAndResidual(x, weight, bias);
+}
+
 }  // namespace stowage
 
 #endif  // STOWAGE_TRAINER_MODEL_NORM_KIND_H_

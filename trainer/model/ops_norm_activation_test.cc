@@ -10,6 +10,7 @@
 #include "memory/ledger.h"
 #include "trainer/model/attention_peaks.h"  // the process has one ledger
 #include "trainer/model/ops/activation.h"
+#include "trainer/model/ops/linear.h"
 #include "trainer/model/ops/norm.h"
 #include "trainer/model/ops/rotary.h"
 
@@ -163,7 +164,7 @@ at::Tensor ReferenceRotary(const at::Tensor& qkv, int64_t heads, int64_t kv_head
 
 TEST_P(NormActivationTest, RotaryMatchesTransformersInPlaceAndBack) {
   const int64_t heads = 4, kv_heads = 2, head_dim = 10, columns = (heads + 2 * kv_heads) * head_dim;
-  const RotaryTable table = MakeRotaryTable(50, head_dim, 10000.0);
+  const RotaryTable table(50, head_dim, 10000.0);
   Twin x(at::randn({2, 33, columns}), GetParam());
   const at::Tensor dy = Random({2, 33, columns}), dy_before = dy.clone();
   const at::Tensor packed = x.ours * 1.0;  // as a Linear makes it
@@ -177,11 +178,36 @@ TEST_P(NormActivationTest, RotaryMatchesTransformersInPlaceAndBack) {
   ExpectClose(GradOf(y * 2.0, x.ours, dy), GradOf(y_ref * 2.0, x.theirs, dy.to(at::kFloat)));
 }
 
+TEST_P(NormActivationTest, RotaryTurnsWhatALinearMade) {
+  const int64_t columns = 4 * 8;
+  const RotaryTable table(9, 8, 10000.0);
+  Twin x(at::randn({2, 9, 5}), GetParam()), weight(at::randn({columns, 5}), GetParam());
+  const at::Tensor dy = Random({2, 9, columns});
+  const at::Tensor product = Linear(x.ours, weight.parameter(), nullptr);
+  const at::Tensor before = product.detach().to(at::kFloat).clone();
+  const at::Tensor y = Rotary(product, 2, 1, table);
+  ExpectClose(y, ReferenceRotary(before, 2, 1, 8, 10000.0));
+  // The same gradient by way of a copy, which is turned out of place.
+  const at::Tensor dx = GradOf(y, x.ours, dy), dw = weight.buffer.clone();
+  weight.slot.Bind(weight.buffer);
+  const at::Tensor y_copy = Rotary(Linear(x.ours, weight.parameter(), nullptr).clone(), 2, 1, table);
+  EXPECT_TRUE(y.equal(y_copy));
+  EXPECT_TRUE(GradOf(y_copy, x.ours, dy).equal(dx));
+  EXPECT_TRUE(weight.buffer.equal(dw));
+}
+
+TEST_P(NormActivationTest, RotaryOverWhatAnOperatorKeptThrows) {
+  const at::Tensor x = Random({1, 3, 16}).requires_grad_(true);
+  const at::Tensor kept = x.exp();  // whose gradient is computed from its result
+  const at::Tensor y = Rotary(kept, 2, 1, RotaryTable(3, 4, 500.0));
+  EXPECT_THROW(GradOf(y, x, at::ones_like(y)), c10::Error);
+}
+
 TEST_P(NormActivationTest, RotaryWorksWithoutAutograd) {
   at::AutoGradMode evaluation(false);
   const at::Tensor x = Random({1, 3, 16});
   const at::Tensor y_ref = ReferenceRotary(x.to(at::kFloat), 2, 1, 4, 500.0);
-  ExpectClose(Rotary(x.clone(), 2, 1, MakeRotaryTable(3, 4, 500.0)), y_ref);
+  ExpectClose(Rotary(x.clone(), 2, 1, RotaryTable(3, 4, 500.0)), y_ref);
 }
 
 // Bytes that the graph holds beside x and the result.

@@ -1,5 +1,7 @@
 #include "trainer/model/residual_branch.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "trainer/model/ops/dropout.h"
@@ -20,14 +22,16 @@ std::vector<at::Tensor> ResidualBranch::Forward(const std::vector<at::Tensor>& i
                                                 absl::Span<const Parameter> parameters,
                                                 const SegmentContext& context) const {
   ParameterReader next(parameters);
-  at::Tensor x = ApplyNorm(options_.norm, inputs[0], &next);
+  ops::NormAndResidual start = ApplyNormAndResidual(options_.norm, inputs[0], &next);
   const Parameter &in = next.Weight(), *in_bias = next.Bias(options_.bias);
-  x = options_.middle(ops::Linear(x, in, in_bias));
+  at::Tensor x = std::move(start.norm);  // without autograd nobody else holds it: it ends with the product
+  x = ops::Linear(x, in, in_bias);
+  x = options_.middle(x);
   const Parameter &out = next.Weight(), *out_bias = next.Bias(options_.bias);
   STOWAGE_CHECK(next.AtEnd()) << "residual branch";
   x = ops::Linear(x, out, out_bias);
   const double dropout = context.mode == PassMode::kTrain ? options_.dropout : 0.0;
-  return {inputs[0].add(ops::Dropout(x, dropout, context.random_key))};
+  return {start.residual.add(ops::Dropout(x, dropout, context.random_key))};
 }
 
 }  // namespace stowage

@@ -6,11 +6,13 @@
 #include <ATen/ops/outer.h>
 #include <ATen/ops/pow.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/variable.h>
 
 #include <utility>
 
 #include "base/check.h"
 #include "kernels/rotary.h"
+#include "memory/category_scope.h"
 #include "trainer/model/ops/element_type.h"
 
 namespace stowage::ops {
@@ -39,8 +41,10 @@ struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
     ctx->save_for_backward({cos, sin});
     ctx->saved_data["heads"] = heads;
     Turn(qkv, heads, cos, sin, /*inverse=*/false, qkv);
-    ctx->mark_dirty({qkv});
-    return qkv;
+    // The result is another tensor with the same bytes. Autograd's own way (mark_dirty) is refused for views, as which
+    // the output of a Linear counts. Whoever kept the input for a backward of theirs is told by its version.
+    torch::autograd::impl::bump_version(qkv);
+    return qkv.variable_data();
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
@@ -57,23 +61,40 @@ struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
 
 }  // namespace
 
-RotaryTable MakeRotaryTable(int64_t context, int64_t head_dim, double theta) {
+RotaryTable::RotaryTable(int64_t context, int64_t head_dim, double theta)
+    : context_(context), head_dim_(head_dim), theta_(theta) {
   STOWAGE_CHECK(context > 0 && head_dim > 0 && head_dim % 2 == 0 && theta > 0.0)
       << "rotary table of " << context << " positions, head_dim " << head_dim << ", theta " << theta;
+}
+
+void RotaryTable::Make() const {
   at::NoGradGuard constant;
-  const at::Tensor exponents = at::arange(0, head_dim, 2, at::kLong).to(at::kFloat).div(head_dim);
-  const at::Tensor frequencies = at::pow(theta, exponents).reciprocal();
-  const at::Tensor angles = at::outer(at::arange(context, at::kLong).to(at::kFloat), frequencies);
-  return {angles.cos(), angles.sin()};
+  CategoryScope scope(Category::kWorkspace);  // no activation: it outlives the pass that asks for it first
+  const at::Tensor exponents = at::arange(0, head_dim_, 2, at::kLong).to(at::kFloat).div(head_dim_);
+  const at::Tensor frequencies = at::pow(theta_, exponents).reciprocal();
+  const at::Tensor angles = at::outer(at::arange(context_, at::kLong).to(at::kFloat), frequencies);
+  cos_ = angles.cos();
+  sin_ = angles.sin();
+}
+
+const at::Tensor& RotaryTable::cos() const {
+  std::call_once(once_, [this] { Make(); });
+  return cos_;
+}
+
+const at::Tensor& RotaryTable::sin() const {
+  std::call_once(once_, [this] { Make(); });
+  return sin_;
 }
 
 at::Tensor Rotary(at::Tensor qkv, int64_t heads, int64_t kv_heads, const RotaryTable& table) {
-  const int64_t head_dim = 2 * table.cos.size(1);
-  STOWAGE_CHECK(qkv.dim() == 3 && qkv.size(2) == (heads + 2 * kv_heads) * head_dim && qkv.size(1) <= table.cos.size(0))
+  const int64_t head_dim = table.head_dim();
+  STOWAGE_CHECK(qkv.dim() == 3 && qkv.size(2) == (heads + 2 * kv_heads) * head_dim && qkv.size(1) <= table.context())
       << "rotary embedding of [" << qkv.sizes() << "] with " << heads << " + " << kv_heads << " heads of " << head_dim
-      << ", context " << table.cos.size(0);
+      << ", context " << table.context();
+  STOWAGE_CHECK(!at::GradMode::is_enabled() || !qkv.requires_grad() || !qkv.is_leaf()) << "a leaf is not written";
   qkv = qkv.contiguous();
-  return RotaryFunction::apply(qkv, table.cos, table.sin, heads + kv_heads);
+  return RotaryFunction::apply(qkv, table.cos(), table.sin(), heads + kv_heads);
 }
 
 }  // namespace stowage::ops
