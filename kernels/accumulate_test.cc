@@ -138,7 +138,10 @@ void ExpectPlainReductions(DType dtype) {
       ForEachWidthAndThreadCount([&](const std::string& how) {
         std::vector<T> out(numel);
         ReduceInOrder(op, pointers, out.data(), numel, dtype);
-        EXPECT_TRUE(SameBits(out.data(), expected.data(), numel)) << how << ", " << ReductionName(op);
+        using Bits = std::conditional_t<sizeof(T) == 2, uint16_t, T>;  // gtest does not print _Float16
+        EXPECT_TRUE(SameBits(reinterpret_cast<const Bits*>(out.data()), reinterpret_cast<const Bits*>(expected.data()),
+                             numel))
+            << how << ", " << ReductionName(op);
       });
     }
   }
