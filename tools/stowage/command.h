@@ -5,6 +5,8 @@
 #include <functional>
 #include <string>
 
+#include "trainer/run/own_kinds.h"
+
 namespace CLI {
 class App;
 }
@@ -23,12 +25,13 @@ struct Command {
 };
 
 // One file each: NAME_command.cc.
-Command TrainCommand();
-Command EvalCommand();
-Command SampleCommand();
+// `own`: what the program brings besides what is built in.
+Command TrainCommand(const OwnKinds& own = {});
+Command EvalCommand(const OwnKinds& own = {});
+Command SampleCommand(const OwnKinds& own = {});
 Command PrepareCommand();
 Command ExportCommand();
-Command ConfigCommand();
+Command ConfigCommand(const OwnKinds& own = {});
 Command VersionCommand();
 
 }  // namespace stowage

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "base/exit_code.h"
 #include "tools/stowage/exit_codes.h"
+#include "trainer/config/registered.h"
 #include "trainer/run/speak.h"
 #include "trainer/run/start.h"
 
@@ -41,13 +42,13 @@ std::string WhatIsWrong(const CLI::ParseError& error, int argc, char** argv, con
 
 }  // namespace
 
-std::vector<Command> Commands() {
-  return {TrainCommand(),  EvalCommand(),   SampleCommand(), PrepareCommand(),
-          ExportCommand(), ConfigCommand(), VersionCommand()};
+std::vector<Command> Commands(const OwnKinds& own) {
+  return {TrainCommand(own),  EvalCommand(own),   SampleCommand(own), PrepareCommand(),
+          ExportCommand(), ConfigCommand(own), VersionCommand()};
 }
 
-int RunCommandLine(int argc, char** argv, const std::vector<Command>& commands) {
-  CLI::App app(kDescription, "stowage");
+int RunCommandLine(int argc, char** argv, const std::vector<Command>& commands, const OwnKinds& own) {
+  CLI::App app(absl::StrCat(kDescription, "\n", RegisteredHelp(RegisteredOf(own))), "stowage");
   app.require_subcommand(1);
   app.footer(ExitCodesFooter());
   std::function<int()> chosen;
@@ -66,6 +67,11 @@ int RunCommandLine(int argc, char** argv, const std::vector<Command>& commands) 
   return chosen();
 }
 
-int Main(int argc, char** argv) { return RunCommandLine(argc, argv, Commands()); }
+int Main(int argc, char** argv, const ModelKinds& models, const DataSources& data) {
+  const OwnKinds own{models, data};
+  const absl::Status good = CheckOwnKinds(own);
+  if (!good.ok()) return FailTogether(good, kExitUsage);
+  return RunCommandLine(argc, argv, Commands(own), own);
+}
 
 }  // namespace stowage

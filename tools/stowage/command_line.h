@@ -7,18 +7,25 @@
 #include <vector>
 
 #include "tools/stowage/command.h"
+#include "trainer/run/own_kinds.h"
 
 namespace stowage {
 
 // train, eval, sample, prepare, config, version.
-std::vector<Command> Commands();
+std::vector<Command> Commands(const OwnKinds& own = {});
 
 // Parses and runs one of `commands`; the exit code (base/exit_code.h). Help goes to stdout. A command line that is not
 // understood: one line on stderr and kExitUsage; under a launcher rank 0 speaks and all ranks end together.
-int RunCommandLine(int argc, char** argv, const std::vector<Command>& commands);
+// The help tells of `own` too.
+int RunCommandLine(int argc, char** argv, const std::vector<Command>& commands, const OwnKinds& own = {});
 
-// RunCommandLine with Commands().
-int Main(int argc, char** argv);
+// What main returns in a program with models and data of its own (docs/library.md): the `stowage` command, for which
+// `model: {kind: ...}` and `data: {source: ...}` know them too.
+//
+//   int main(int argc, char** argv) { return stowage::Main(argc, argv, {{"my_net", MakeMyNet}}); }
+//
+// kExitUsage: a name that is built in already.
+int Main(int argc, char** argv, const ModelKinds& models = {}, const DataSources& data = {});
 
 }  // namespace stowage
 

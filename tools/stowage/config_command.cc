@@ -10,8 +10,8 @@
 #include "base/exit_code.h"
 #include "base/status_macros.h"
 #include "tools/stowage/command.h"
-#include "tools/stowage/speak.h"
 #include "trainer/config/load.h"
+#include "trainer/run/speak.h"
 
 namespace stowage {
 namespace {
@@ -33,13 +33,13 @@ struct Arguments {
   bool keys = false;
 };
 
-int Check(const Arguments& arguments) {
-  const absl::StatusOr<Config> config = LoadConfig(arguments.config, arguments.sets);
+int Check(const Arguments& arguments, const Registered& registered) {
+  const absl::StatusOr<Config> config = LoadConfig(arguments.config, arguments.sets, registered);
   if (!config.ok()) {
     Complain(config.status().message());
     return kExitUsage;
   }
-  const absl::StatusOr<Config> resolved = ResolveWithoutData(*config);
+  const absl::StatusOr<Config> resolved = ResolveWithoutData(*config, registered);
   if (!resolved.ok()) {
     Complain(absl::StrCat(arguments.config, ": ", resolved.status().message()));
     return kExitUsage;
@@ -52,26 +52,26 @@ int Check(const Arguments& arguments) {
   return kExitOk;
 }
 
-int Run(const Arguments& arguments) {
+int Run(const Arguments& arguments, const Registered& registered) {
   if (!IsFirstRank()) return kExitOk;
   if (arguments.schema) {
-    std::fputs(ConfigJsonSchema().c_str(), stdout);
+    std::fputs(ConfigJsonSchema(registered).c_str(), stdout);
   } else if (arguments.keys) {
-    std::fputs(ConfigHelp().c_str(), stdout);
+    std::fputs(ConfigHelp(registered).c_str(), stdout);
   } else if (arguments.config.empty()) {
     Complain("config: name a CONFIG to check, or ask for --keys or --schema");
     return kExitUsage;
   } else {
-    return Check(arguments);
+    return Check(arguments, registered);
   }
   return kExitOk;
 }
 
 }  // namespace
 
-Command ConfigCommand() {
+Command ConfigCommand(const OwnKinds& own) {
   return {"config", "Check a config, print it resolved, list the keys", kLesson,
-          [](CLI::App& app) -> std::function<int()> {
+          [own](CLI::App& app) -> std::function<int()> {
             auto arguments = std::make_shared<Arguments>();
             app.add_option("CONFIG", arguments->config, "The experiment, a YAML file");
             app.add_option("--set", arguments->sets, "key.path=value, wins over the file; may be given again")
@@ -83,7 +83,7 @@ Command ConfigCommand() {
             schema->excludes(resolved);
             schema->excludes(keys);
             keys->excludes(resolved);
-            return [arguments] { return Run(*arguments); };
+            return [arguments, own] { return Run(*arguments, RegisteredOf(own)); };
           }};
 }
 

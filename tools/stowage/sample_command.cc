@@ -8,7 +8,7 @@
 #include "sharding/launch.h"
 #include "sharding/solo_communicator.h"
 #include "tools/stowage/command.h"
-#include "tools/stowage/speak.h"
+#include "trainer/run/speak.h"
 #include "trainer/run/process.h"
 #include "trainer/run/train_run.h"
 
@@ -27,7 +27,7 @@ struct Arguments {
   SampleOptions options;
 };
 
-int Run(const Arguments& arguments) {
+int Run(const Arguments& arguments, const OwnKinds& own) {
   if (!IsFirstRank()) return kExitOk;
   // Alone on its host: this process is not one of several, whatever started it.
   const absl::StatusOr<ThreadPlan> threads = PlanThreads(Placement(), 0);
@@ -36,7 +36,7 @@ int Run(const Arguments& arguments) {
     return kExitFailure;
   }
   SetUpProcess(threads->threads);
-  const absl::StatusOr<std::string> text = Sample(arguments.run, arguments.options);
+  const absl::StatusOr<std::string> text = Sample(arguments.run, arguments.options, own);
   if (!text.ok()) {
     Complain(text.status().message());
     return kExitFailure;
@@ -47,8 +47,8 @@ int Run(const Arguments& arguments) {
 
 }  // namespace
 
-Command SampleCommand() {
-  return {"sample", "Continue a text with a run's model", kLesson, [](CLI::App& app) -> std::function<int()> {
+Command SampleCommand(const OwnKinds& own) {
+  return {"sample", "Continue a text with a run's model", kLesson, [own](CLI::App& app) -> std::function<int()> {
             auto arguments = std::make_shared<Arguments>();
             SampleOptions& options = arguments->options;
             app.add_option("RUN", arguments->run, "A run folder, or one of its checkpoint folders")->required();
@@ -63,7 +63,7 @@ Command SampleCommand() {
                 ->check(CLI::NonNegativeNumber)
                 ->capture_default_str();
             app.add_option("--seed", options.seed, "Another seed, another text")->capture_default_str();
-            return [arguments] { return Run(*arguments); };
+            return [arguments, own] { return Run(*arguments, own); };
           }};
 }
 

@@ -1,4 +1,3 @@
-#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -12,9 +11,10 @@
 #include "base/status_macros.h"
 #include "sharding/launch.h"
 #include "tools/stowage/command.h"
-#include "tools/stowage/speak.h"
-#include "tools/stowage/start.h"
 #include "trainer/config/load.h"
+#include "trainer/run/speak.h"
+#include "trainer/run/start.h"
+#include "trainer/run/train_main.h"
 #include "trainer/run/train_run.h"
 
 namespace stowage {
@@ -42,24 +42,26 @@ struct Arguments {
 };
 
 // Read, and refused where it would be refused later, before ranks spend time on meeting.
-absl::StatusOr<Config> ReadConfig(const Arguments& arguments) {
-  STOWAGE_ASSIGN_OR_RETURN(Config config, LoadConfig(arguments.config, arguments.sets));
-  const absl::Status resolves = ResolveWithoutData(config).status();
+absl::StatusOr<Config> ReadConfig(const Arguments& arguments, const Registered& registered) {
+  STOWAGE_ASSIGN_OR_RETURN(Config config, LoadConfig(arguments.config, arguments.sets, registered));
+  const absl::Status resolves = ResolveWithoutData(config, registered).status();
   if (!resolves.ok()) return Annotate(resolves, arguments.config);
   return config;
 }
 
 // Ids that are bytes can be shown as text; ids of somebody's token files cannot. A built-in source is text even where
 // model.vocabulary leaves room for more.
-bool LearnsText(const std::string& run_dir) {
-  const absl::StatusOr<Config> resolved = LoadConfig(absl::StrCat(run_dir, "/config.yaml"), {});
-  return resolved.ok() && (!resolved->data.source.empty() || resolved->model.vocabulary == 256);
+bool LearnsText(const std::string& run_dir, const OwnKinds& own) {
+  const absl::StatusOr<Config> resolved = LoadConfig(absl::StrCat(run_dir, "/config.yaml"), {}, RegisteredOf(own));
+  if (!resolved.ok() || !resolved->model.vocabulary.has_value()) return false;  // images, vectors
+  if (own.data.count(resolved->data.source) > 0) return false;
+  return !resolved->data.source.empty() || resolved->model.vocabulary == 256;
 }
 
-void PrintSample(const std::string& run_dir) {
+void PrintSample(const std::string& run_dir, const OwnKinds& own) {
   SampleOptions options;
   options.tokens = kSampleTokens;
-  const absl::StatusOr<std::string> sample = Sample(run_dir, options);
+  const absl::StatusOr<std::string> sample = Sample(run_dir, options, own);
   if (!sample.ok()) {
     Complain(absl::StrCat("no sample: ", sample.status().message()));
     return;
@@ -67,50 +69,32 @@ void PrintSample(const std::string& run_dir) {
   std::printf("\nA sample of what it learned (stowage sample %s):\n%s\n", run_dir.c_str(), sample->c_str());
 }
 
-absl::Status RunTrain(const Arguments& arguments, const Config& config, Communicator& communicator,
+absl::Status RunTrain(const Arguments& arguments, const OwnKinds& own, const Config& config, Communicator& communicator,
                       const ThreadPlan& threads, ExitCode* code) {
-  const bool speaks = communicator.rank() == 0;
-  if (speaks) {
-    const std::string warning = GraceWarning();
-    if (!warning.empty()) Complain(warning);
-    std::printf("%s\n", threads.description.c_str());
-    std::fflush(stdout);
-  }
-  TrainOptions options = arguments.options;
-  options.threads = threads.threads;
-  options.thread_description = threads.description;
-  STOWAGE_ASSIGN_OR_RETURN(const TrainOutcome outcome, Train(config, communicator, options));
-  if (outcome.stopped) {
-    *code = kExitStoppedAndSaved;
-    if (speaks) {
-      const std::string by =
-          outcome.stop_signal == SIGCONT ? "mpirun, which ends the job," : absl::StrCat("signal ", outcome.stop_signal);
-      Complain(absl::StrCat("stopped by ", by, " and saved after step ", outcome.steps_done, "; go on with --run-dir ",
-                            outcome.run_dir, " --resume"));
-    }
-    return absl::OkStatus();
-  }
-  if (speaks && LearnsText(outcome.run_dir)) PrintSample(outcome.run_dir);
-  if (speaks) std::printf("\nRun folder: %s\n", outcome.run_dir.c_str());
+  STOWAGE_ASSIGN_OR_RETURN(const TrainOutcome outcome,
+                           TrainAndTell(config, communicator, threads, arguments.options, own, code));
+  if (outcome.stopped || communicator.rank() != 0) return absl::OkStatus();
+  if (LearnsText(outcome.run_dir, own)) PrintSample(outcome.run_dir, own);
+  std::printf("\nRun folder: %s\n", outcome.run_dir.c_str());
   return absl::OkStatus();
 }
 
-int Run(const Arguments& arguments) {
-  const absl::StatusOr<Config> config = ReadConfig(arguments);
+int Run(const Arguments& arguments, const OwnKinds& own) {
+  const absl::StatusOr<Config> config = ReadConfig(arguments, RegisteredOf(own));
   StartRequest request{config.status()};
   if (config.ok()) {
     request.backend = config->sharding.backend;
     request.threads = static_cast<int>(config->run.threads.value_or(0));
   }
   return StartAndRun(request, [&](Communicator& communicator, const ThreadPlan& threads, ExitCode* code) {
-    return RunTrain(arguments, *config, communicator, threads, code);
+    return RunTrain(arguments, own, *config, communicator, threads, code);
   });
 }
 
 }  // namespace
 
-Command TrainCommand() {
-  return {"train", "Train an experiment", kLesson, [](CLI::App& app) -> std::function<int()> {
+Command TrainCommand(const OwnKinds& own) {
+  return {"train", "Train an experiment", kLesson, [own](CLI::App& app) -> std::function<int()> {
             auto arguments = std::make_shared<Arguments>();
             app.add_option("CONFIG", arguments->config, "The experiment, a YAML file")->required();
             app.add_option("--set", arguments->sets, "key.path=value, wins over the file; may be given again")
@@ -118,7 +102,7 @@ Command TrainCommand() {
                 ->type_name("KEY=VALUE");
             app.add_option("--run-dir", arguments->options.run_dir, "The run folder; runs/NAME unless given");
             app.add_flag("--resume", arguments->options.resume, "Go on with the run in the run folder");
-            return [arguments] { return Run(*arguments); };
+            return [arguments, own] { return Run(*arguments, own); };
           }};
 }
 

@@ -15,7 +15,7 @@
 #include "sharding/launch.h"
 #include "tools/stowage/command.h"
 #include "tools/stowage/found.h"
-#include "tools/stowage/speak.h"
+#include "trainer/run/speak.h"
 #include "tools/stowage/version.h"
 #include "trainer/run/process.h"
 
