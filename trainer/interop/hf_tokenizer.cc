@@ -35,14 +35,16 @@ bool IsByteTokenizer(const Json& json) {
   const auto at = [](const Json& from, const char* key) -> Json {
     return from.is_object() && from.contains(key) ? from[key] : Json();
   };
-  const Json model = at(json, "model"), split = at(json, "pre_tokenizer");
   const auto is_empty = [](const Json& value) { return value.is_null() || value.empty(); };
+  const Json model = at(json, "model"), split = at(json, "pre_tokenizer"), after = at(json, "post_processor");
+  // transformers writes one that adds nothing where there was none.
+  const bool adds_nothing = is_empty(after) || at(after, "type") == "ByteLevel" ||
+                            (at(after, "type") == "TemplateProcessing" && is_empty(at(after, "special_tokens")));
   // Compared as sets of pairs: the order of keys means nothing.
   return at(model, "type") == "BPE" && is_empty(at(model, "merges")) &&
          nlohmann::json(at(model, "vocab")) == nlohmann::json(ByteVocabulary()) && is_empty(at(json, "normalizer")) &&
          at(split, "type") == "ByteLevel" && at(split, "add_prefix_space") == false &&
-         is_empty(at(json, "added_tokens")) &&
-         (is_empty(at(json, "post_processor")) || at(at(json, "post_processor"), "type") == "ByteLevel");
+         is_empty(at(json, "added_tokens")) && adds_nothing;
 }
 
 absl::Status WriteJson(const std::string& folder, const char* file, const Json& json) {
