@@ -71,7 +71,11 @@ class PrecisionTest(runs.RunTest):
         self.assertNotEqual(self.losses("bf16"), self.losses("head"))
         done = self.train("none", [*BF16, "fp32_segments=[layer.1.atn]"], expect=runs.EXIT_FAILURE)
         self.assert_one_clear_line(done, "fp32_segments", "layer.1.atn", "layer.1.attn")
-        done = self.train("head", [*BF16, "train.steps=3"], resume=True, expect=runs.EXIT_FAILURE)
+        process = self.start("stopped", [*BF16, "fp32_segments=[head]"])
+        self.wait_for_step("stopped", 2, process)
+        process.send_signal(runs.SIGNALS["SIGTERM"])
+        process.communicate(timeout=60)
+        done = self.train("stopped", BF16, resume=True, expect=runs.EXIT_FAILURE)
         self.assert_one_clear_line(done, "cannot resume", "fp32_segments")
 
 
