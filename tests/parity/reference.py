@@ -1,4 +1,4 @@
-"""PyTorch as the judge: the same GPT, weights, batches and schedule as a Stowage run, in eager PyTorch.
+"""PyTorch as the judge: the same model, weights, batches and schedule as a Stowage run, in eager PyTorch.
 
     python reference.py --checkpoint RUN/checkpoints/step-00000001 --train train.stow --threads 2 --out a.json
 
@@ -11,6 +11,9 @@ One thing is not as PyTorch's users have it: the norm by which gradients are cli
 clip_grad_norm_ sums in fp32 and is off by 1e-6 for 3 million parameters, by the same at every thread count. PyTorch's
 distance from itself does not show it, while it moves the losses five to ten times as far. --fp32-norm takes it all the
 same.
+
+--train is a token shard, or a folder with Fashion-MNIST's files (Debian's package dataset-fashion-mnist has them in
+/usr/share/datasets/fashion-mnist).
 
 The config is the checkpoint's own (config.yaml beside its manifest), with --set key=value on top. Dropout must be 0 and
 the precision fp32.
@@ -71,19 +74,23 @@ def training_samples(tokens, context):
 def global_batch(seed, tokens, context, batch, step, flush_epochs=False):
     """The first token of each of the step's samples, in order."""
     n, max_shift = training_samples(tokens, context)
+    starts = []
+    for epoch, index in global_indices(seed, n, batch, step, flush_epochs):
+        shift = 0 if epoch == 0 else hash_key(0x73686966, epoch, tokens) % (max_shift + 1)
+        starts.append(index * context + shift)
+    return starts
+
+
+def global_indices(seed, n, batch, step, flush_epochs=False):
+    """Epoch and index of each of the step's samples of `n`, in order."""
     if flush_epochs:
         steps = -(-n // batch)
         first = step // steps * n + step % steps * batch
         count = min(batch, n - step % steps * batch)
     else:
         first, count = step * batch, batch
-    starts = []
-    for position in range(first, first + count):
-        epoch = position // n
-        index = permuted_index(hash_key(seed, 0x5A3D, epoch), n, position % n)
-        shift = 0 if epoch == 0 else hash_key(0x73686966, epoch, tokens) % (max_shift + 1)
-        starts.append(index * context + shift)
-    return starts
+    return [(position // n, permuted_index(hash_key(seed, 0x5A3D, position // n), n, position % n))
+            for position in range(first, first + count)]
 
 
 # --- Stowage's files --------------------------------------------------------------------------------------------------
@@ -103,6 +110,23 @@ def read_shard(path):
     return tokens
 
 
+def read_images(folder, part):
+    """Images [n, rows, columns] fp32 in [0, 1] and labels [n] int64, as numpy arrays; part: train or t10k."""
+    import gzip
+    import numpy as np
+
+    def read(name, dimensions):
+        with gzip.open(os.path.join(folder, name)) as f:
+            data = f.read()
+        if data[:4] != bytes([0, 0, 8, dimensions]):
+            sys.exit(f"{name}: not an IDX file of bytes in {dimensions} dimensions")
+        shape = struct.unpack(f">{dimensions}I", data[4:4 + 4 * dimensions])
+        return np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+    images = read(f"{part}-images-idx3-ubyte.gz", 3).astype(np.float32) / np.float32(255)
+    return images, read(f"{part}-labels-idx1-ubyte.gz", 1).astype(np.int64)
+
+
 def read_weights(checkpoint):
     """The model's parameters of a Stowage checkpoint, by name, as fp32 torch tensors: put together from the byte
     ranges that its manifest lists, whatever number of ranks wrote it."""
@@ -112,8 +136,8 @@ def read_weights(checkpoint):
         manifest = json.load(f)
     weights = {}
     for name, tensor in manifest["tensors"].items():
-        if name.split(".")[0] not in ("embedding", "layer", "head"):
-            continue  # the optimizer's state
+        if name.startswith("optimizer."):
+            continue
         if tensor["dtype"] != "F32":
             sys.exit(f"{checkpoint}: {name} is {tensor['dtype']}, this program reads F32")
         flat = np.empty(math.prod(tensor["shape"]), dtype=np.float32)
@@ -143,13 +167,15 @@ def read_config(path, sets=()):
 
 
 def make_model(model_config, weights):
-    """The GPT-2 of tools/benchmarks, which is written as PyTorch's users write it, with these weights."""
+    """The GPT-2 of tools/benchmarks, or one of models.py, written as PyTorch's users write them, with these weights."""
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "benchmarks"))
     from pytorch_gpt2 import Gpt2
-    if model_config["kind"] != "gpt2":
-        sys.exit(f"model.kind: {model_config['kind']}; the reference has gpt2")
     if float(model_config["dropout"]) != 0:
         sys.exit("model.dropout: the reference has none; random numbers of two libraries cannot be compared")
+    if model_config["kind"] != "gpt2":
+        sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+        import models
+        return models.make(model_config, weights)
     sizes = [int(model_config[key]) for key in ("layers", "width", "heads", "context", "vocabulary", "ffn")]
     model = Gpt2(*sizes, bias=model_config["bias"], tie=model_config["tie"])
     model.load_stowage(weights)  # another name or shape on either side is an error
@@ -190,11 +216,42 @@ def windows(tokens, starts, context):
     return both[:, :-1].contiguous(), both[:, 1:].contiguous()
 
 
-def train(config, model, tokens, steps, micro_batch, on_step=None, fp32_norm=False):
-    """Returns one dict a step. A global batch is cut into micro-batches of `micro_batch` sequences
-    whose gradients are added up, as Stowage does."""
+class TokenBatches:
+    """Windows of a token shard, in the order of training."""
+
+    def __init__(self, tokens, context):
+        self.tokens, self.context = tokens, context
+        self.size = training_samples(len(tokens), context)[0]
+
+    def step(self, seed, batch, step, flush):
+        return global_batch(seed, len(self.tokens), self.context, batch, step, flush)
+
+    def read(self, starts):
+        return windows(self.tokens, starts, self.context)
+
+
+class ImageBatches:
+    """Images in the shape `shape`, with their labels."""
+
+    def __init__(self, images, labels, shape):
+        import torch
+        self.inputs, self.targets = torch.from_numpy(images).view(-1, *shape), torch.from_numpy(labels)
+        self.size = len(labels)
+
+    def step(self, seed, batch, step, flush):
+        return [index for _, index in global_indices(seed, self.size, batch, step, flush)]
+
+    def read(self, indices):
+        return self.inputs[indices], self.targets[indices]
+
+
+def train(config, model, data, steps, micro_batch, on_step=None, fp32_norm=False):
+    """Returns one dict a step. `data`: token ids, or batches. A global batch is cut into micro-batches of `micro_batch`
+    samples whose gradients are added up, as Stowage does."""
     import torch
-    context, seed = int(config["model"]["context"]), int(config["run"]["seed"])
+    if not hasattr(data, "read"):
+        data = TokenBatches(data, int(config["model"]["context"]))
+    seed = int(config["run"]["seed"])
     train_config, optimizer_config = config["train"], config["optimizer"]
     batch = int(train_config["global_batch"])
     epochs = train_config.get("epochs")
@@ -202,21 +259,21 @@ def train(config, model, tokens, steps, micro_batch, on_step=None, fp32_norm=Fal
         flush, total_steps = False, int(train_config["steps"])
     else:
         flush = True
-        total_steps = int(epochs) * -(-training_samples(len(tokens), context)[0] // batch)
+        total_steps = int(epochs) * -(-data.size // batch)
     optimizer = make_optimizer(optimizer_config, model)
     grad_clip = float(optimizer_config["grad_clip"])
     results = []
     for step in range(steps):
         begin = time.perf_counter()
-        starts = global_batch(seed, len(tokens), context, batch, step, flush)
+        samples = data.step(seed, batch, step, flush)
         lr = learning_rate(optimizer_config, total_steps, step)
         for group in optimizer.param_groups:
             group["lr"] = lr
         optimizer.zero_grad(set_to_none=True)
         loss_sum = 0.0
-        for first in range(0, len(starts), micro_batch):
-            part = starts[first:first + micro_batch]
-            loss = model(*windows(tokens, part, context)) * (len(part) / len(starts))
+        for first in range(0, len(samples), micro_batch):
+            part = samples[first:first + micro_batch]
+            loss = model(*data.read(part)) * (len(part) / len(samples))
             loss.backward()
             loss_sum += loss.item()
         limit = grad_clip if grad_clip > 0 else math.inf
@@ -248,7 +305,7 @@ def evaluate(model, tokens, context, batch=32):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", required=True, help="folder of a Stowage checkpoint: the initial weights")
-    parser.add_argument("--train", required=True, help="token shard (.stow) to train on")
+    parser.add_argument("--train", required=True, help="token shard (.stow), or folder of images, to train on")
     parser.add_argument("--validation", help="token shard to evaluate on at the end")
     parser.add_argument("--config", help="config instead of the checkpoint's config.yaml; it must be resolved")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="over the config")
@@ -269,7 +326,10 @@ def main():
     if config.get("precision", "fp32") != "fp32":
         sys.exit(f"precision: {config['precision']}; the reference computes in fp32")
     model = make_model(config["model"], read_weights(arguments.checkpoint))
-    tokens = read_shard(arguments.train)
+    if os.path.isdir(arguments.train):
+        data = ImageBatches(*read_images(arguments.train, "train"), config["model"]["input"])
+    else:
+        data = read_shard(arguments.train)
     steps = arguments.steps if arguments.steps is not None else int(config["train"]["steps"])
     micro_batch = arguments.micro_batch or int(config["train"]["micro_batch"])
     on_step = None
@@ -279,7 +339,7 @@ def main():
     result = {"torch": torch.__version__, "threads": torch.get_num_threads(), "micro_batch": micro_batch,
               "parameters": sum(p.numel() for p in model.parameters()),
               "fp32_norm": arguments.fp32_norm,
-              "steps": train(config, model, tokens, steps, micro_batch, on_step, arguments.fp32_norm)}
+              "steps": train(config, model, data, steps, micro_batch, on_step, arguments.fp32_norm)}
     if arguments.validation:
         result["validation_loss"] = evaluate(model, read_shard(arguments.validation), int(config["model"]["context"]))
     text = json.dumps(result, indent=1)
