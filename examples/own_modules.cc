@@ -30,5 +30,6 @@ int main(int argc, char** argv) {
   config.train.micro_batch = 16;
   config.train.eval_sequences = 1000;
   config.optimizer.lr = 3e-3;
+  config.optimizer.schedule.warmup_steps = 20;
   return stowage::TrainMain(MakeNet, OpenFashionData, config);
 }

@@ -28,6 +28,10 @@ class ExamplesTest(runs.RunTest):
         self.assertEqual(done.returncode, expect, f"{line}\n{done.stdout}\n{done.stderr}")
         return done
 
+    def unfinish(self, run):
+        """As if it had been killed after its last checkpoint: a finished run is not resumed."""
+        os.remove(self.path(run + "/report.json"))
+
     def train_own_kind(self, run, sets=(), ranks=0, **kwargs):
         words = ["train", OWN_YAML, "--run-dir", self.path(run)]
         for item in [*SMALL, *sets]:
@@ -37,7 +41,9 @@ class ExamplesTest(runs.RunTest):
     def test_own_modules_alone_and_on_two_ranks(self):
         for run, launcher in (("one", []), ("two", runs.mpirun(2))):
             os.mkdir(self.path(run))
-            done = self.run_command([*launcher, OWN_MODULES, "8"], cwd=self.path(run))
+            # Alone on one core, so that it computes with one thread as each of the two does.
+            one_core = None if launcher else lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+            done = self.run_command([*launcher, OWN_MODULES, "8"], cwd=self.path(run), preexec_fn=one_core)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             self.assertIn("Run folder: runs/own_modules", done.stdout)
         self.assert_equal_losses("one/runs/own_modules", "two/runs/own_modules", 8)
@@ -52,6 +58,7 @@ class ExamplesTest(runs.RunTest):
         self.assertIn("validation_loss", done.stdout)
         # Dropout and the order of samples go on as if nothing had happened: the bits of the unbroken run.
         self.train_own_kind("halves", ["train.steps=3", "optimizer.schedule.kind=constant"])
+        self.unfinish("halves")
         self.own_kind("train", OWN_YAML, "--run-dir", self.path("halves"), "--resume",
                       *sum((["--set", s] for s in [*SMALL, "optimizer.schedule.kind=constant"]), []))
         self.train_own_kind("whole", ["optimizer.schedule.kind=constant"])
@@ -62,6 +69,7 @@ class ExamplesTest(runs.RunTest):
         self.assertIn("block2.conv1.weight", self.weights("three"))
         with open(self.path("three/config.yaml")) as f:
             text = f.read()
+        self.unfinish("three")
         self.assertIn("options: {blocks: 3, channels: 16, dropout: 0.1}", text)
         done = self.own_kind("train", OWN_YAML, "--run-dir", self.path("three"), "--resume", "--set",
                              "model.options.blocks=2", *sum((["--set", s] for s in SMALL), []),

@@ -67,15 +67,15 @@ TEST(RegisteredTest, AnUnknownSourceSaysTheNearest) {
 
 TEST(RegisteredTest, AWrongOptionSaysWhereAndWhatIsAllowed) {
   EXPECT_EQ(MessageOf("{kind: my_net, options: {detph: 5}}"),
-            "a.yaml:1:32: model.options.detph: model kind my_net has no such option; did you mean depth?");
+            "a.yaml:1:33: model.options.detph: model kind my_net has no such option; did you mean depth?");
   EXPECT_EQ(MessageOf("{kind: my_net, options: {zoom: 5}}"),
-            "a.yaml:1:32: model.options.zoom: model kind my_net has no such option; it has depth, norm, rate, skip");
+            "a.yaml:1:33: model.options.zoom: model kind my_net has no such option; it has depth, norm, rate, skip");
   EXPECT_EQ(MessageOf("{kind: my_net, options: {depth: deep}}"),
-            "a.yaml:1:32: model.options.depth: must be a whole number, found deep (a text)");
+            "a.yaml:1:33: model.options.depth: must be a whole number, found deep (a text)");
   EXPECT_EQ(MessageOf("{kind: my_net}", {"model.options.depth=2.5"}),
             "--set model.options.depth=2.5: model.options.depth: must be a whole number, found 2.5 (a number)");
   EXPECT_EQ(MessageOf("{kind: my_net, options: {depth: [1]}}"),
-            "a.yaml:1:25: model.options: depth: must be a number, true, false or a text, found a list");
+            "a.yaml:1:32: model.options: depth: must be a number, true, false or a text, found a list");
   EXPECT_TRUE(absl::StrContains(MessageOf("{kind: gpt2, options: {depth: 5}}"), "model.options"));
 }
 
