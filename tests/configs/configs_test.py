@@ -2,15 +2,29 @@
 
 import glob
 import os
+import subprocess
 import sys
 import unittest
+
+import yaml
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "launch"))
 import runs  # noqa: E402
 
 # What makes any experiment small, whatever it is for; its other keys stay as they are.
-SMALL = ["train.steps=3", "train.global_batch=4", "train.micro_batch=2", "model.layers=2", "model.width=48",
-         "model.heads=6", "model.context=32", "train.eval_sequences=8", "optimizer.schedule.warmup_steps=1"]
+SMALL = ["train.steps=3", "train.epochs=none", "train.global_batch=4", "train.micro_batch=2", "model.layers=2",
+         "model.width=48", "train.eval_sequences=8", "optimizer.schedule.warmup_steps=1"]
+# Keys that mean something for some kinds only.
+SMALL_OF_KIND = {"gpt2": ["model.heads=6", "model.context=32"],
+                 "llama": ["model.heads=6", "model.kv_heads=2", "model.context=32"]}
+
+
+def small(path):
+    done = subprocess.run([runs.BINARY, "config", path, "--resolved"], stdout=subprocess.PIPE, text=True, check=True)
+    config = yaml.safe_load(done.stdout)
+    sets = SMALL + SMALL_OF_KIND.get(config["model"]["kind"], [])
+    tokens = config["data"]["source"] != "fashion-mnist"
+    return sets + (["model.context=32"] if config["model"]["kind"] == "rnn" and tokens else [])
 
 
 class ConfigsTest(runs.RunTest):
@@ -32,7 +46,7 @@ def add(path):
 
     def run(ranks):
         def test(self):
-            self.train("run", SMALL, ranks=ranks, config=path)
+            self.train("run", small(path), ranks=ranks, config=path)
             self.assertTrue(self.report("run")["finished"])
             self.assertEqual(len(self.steps("run")), 3)
         return test
