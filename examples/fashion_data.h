@@ -2,10 +2,10 @@
 #ifndef STOWAGE_EXAMPLES_FASHION_DATA_H_
 #define STOWAGE_EXAMPLES_FASHION_DATA_H_
 
+#include <torch/torch.h>
+
 #include <memory>
 #include <string>
-
-#include <torch/torch.h>
 
 #include "stowage/dataset.h"
 

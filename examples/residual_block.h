@@ -13,9 +13,7 @@ struct ResidualBlockImpl : torch::nn::Module {
     norm2 = register_module("norm2", torch::nn::GroupNorm(4, channels));
   }
 
-  torch::Tensor forward(const torch::Tensor& x) {
-    return torch::relu(x + norm2(conv2(torch::relu(norm1(conv1(x))))));
-  }
+  torch::Tensor forward(const torch::Tensor& x) { return torch::relu(x + norm2(conv2(torch::relu(norm1(conv1(x)))))); }
 
   torch::nn::Conv2d conv1{nullptr}, conv2{nullptr};
   torch::nn::GroupNorm norm1{nullptr}, norm2{nullptr};

@@ -4,8 +4,8 @@
 #ifndef STOWAGE_INCLUDE_STOWAGE_MODULE_H_
 #define STOWAGE_INCLUDE_STOWAGE_MODULE_H_
 
-#include "trainer/model/model_kinds.h"      // IWYU pragma: export
-#include "trainer/model/segment.h"          // IWYU pragma: export
-#include "trainer/module/model_builder.h"   // IWYU pragma: export
+#include "trainer/model/model_kinds.h"     // IWYU pragma: export
+#include "trainer/model/segment.h"         // IWYU pragma: export
+#include "trainer/module/model_builder.h"  // IWYU pragma: export
 
 #endif  // STOWAGE_INCLUDE_STOWAGE_MODULE_H_

@@ -2,8 +2,8 @@
 #ifndef STOWAGE_INCLUDE_STOWAGE_TRAIN_H_
 #define STOWAGE_INCLUDE_STOWAGE_TRAIN_H_
 
-#include "trainer/config/config.h"      // IWYU pragma: export
-#include "trainer/run/train_main.h"     // IWYU pragma: export
-#include "trainer/run/train_run.h"      // IWYU pragma: export
+#include "trainer/config/config.h"   // IWYU pragma: export
+#include "trainer/run/train_main.h"  // IWYU pragma: export
+#include "trainer/run/train_run.h"   // IWYU pragma: export
 
 #endif  // STOWAGE_INCLUDE_STOWAGE_TRAIN_H_

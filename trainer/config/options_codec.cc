@@ -57,10 +57,11 @@ Codec<ModelOptions> Options() {
     return options;
   };
   codec.write = [](const ModelOptions& options) {
-    return absl::StrCat("{", absl::StrJoin(options, ", ",
-                                           [](std::string* out, const auto& option) {
-                                             absl::StrAppend(out, option.first, ": ", WriteOption(option.second));
-                                           }),
+    return absl::StrCat("{",
+                        absl::StrJoin(options, ", ",
+                                      [](std::string* out, const auto& option) {
+                                        absl::StrAppend(out, option.first, ": ", WriteOption(option.second));
+                                      }),
                         "}");
   };
   codec.schema = {{"type", "object"},

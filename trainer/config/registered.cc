@@ -82,11 +82,11 @@ absl::Status CheckModelOptions(const Registered& registered, const Config& confi
     const auto found = declared.find(word);
     if (found == declared.end()) {
       const std::string nearest = Nearest(word, KeysOf(declared));
-      return absl::InvalidArgumentError(absl::StrCat(
-          where, "model kind ", model.kind, " has no such option; ",
-          !nearest.empty() ? absl::StrCat("did you mean ", nearest, "?")
-          : declared.empty() ? "it has none"
-                             : absl::StrCat("it has ", absl::StrJoin(KeysOf(declared), ", "))));
+      return absl::InvalidArgumentError(
+          absl::StrCat(where, "model kind ", model.kind, " has no such option; ",
+                       !nearest.empty()   ? absl::StrCat("did you mean ", nearest, "?")
+                       : declared.empty() ? "it has none"
+                                          : absl::StrCat("it has ", absl::StrJoin(KeysOf(declared), ", "))));
     }
     if (!Fits(value, found->second)) {
       return absl::InvalidArgumentError(absl::StrCat(where, "must be ", kTypes[found->second.index()], ", found ",

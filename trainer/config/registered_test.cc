@@ -85,8 +85,9 @@ TEST(RegisteredTest, AnOwnSourceMayHavePathsOfItsOwn) {
 
 TEST(RegisteredTest, HelpAndSchemaKnowTheWords) {
   const std::string help = ConfigHelp(MyWords());
-  for (const char* part : {"my_net", "model.options.depth: a whole number [3]", "model.options.rate: a number [0.5]",
-                           "model.options.norm: a text [group]", "model.options.skip: true or false [true]", "my_data"}) {
+  for (const char* part :
+       {"my_net", "model.options.depth: a whole number [3]", "model.options.rate: a number [0.5]",
+        "model.options.norm: a text [group]", "model.options.skip: true or false [true]", "my_data"}) {
     EXPECT_TRUE(absl::StrContains(help, part)) << part;
   }
   const auto schema = nlohmann::json::parse(ConfigJsonSchema(MyWords()));

@@ -6,12 +6,12 @@
 #ifndef STOWAGE_TRAINER_EXECUTOR_BOUNDARY_SHAPES_H_
 #define STOWAGE_TRAINER_EXECUTOR_BOUNDARY_SHAPES_H_
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "absl/status/status.h"
 #include "trainer/model/segment.h"

@@ -7,10 +7,10 @@
 #ifndef STOWAGE_TRAINER_MODULE_GENERATOR_SCOPE_H_
 #define STOWAGE_TRAINER_MODULE_GENERATOR_SCOPE_H_
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <mutex>
-
-#include <ATen/core/Tensor.h>
 
 namespace stowage {
 

@@ -1,10 +1,10 @@
 #include "trainer/module/loss_segment.h"
 
+#include <c10/util/Exception.h>
+
 #include <exception>
 #include <new>
 #include <stdexcept>
-
-#include <c10/util/Exception.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -17,7 +17,8 @@ std::string ShapeText(const at::Tensor& t) { return absl::StrCat("[", absl::StrJ
 // Empty if it may be a loss.
 std::string WhatIsWrong(const at::Tensor& loss, bool trains) {
   if (!loss.defined()) return "it is an undefined tensor";
-  if (!loss.is_floating_point()) return absl::StrCat("it is ", c10::toString(loss.scalar_type()), ", no floating number");
+  if (!loss.is_floating_point())
+    return absl::StrCat("it is ", c10::toString(loss.scalar_type()), ", no floating number");
   if (loss.dim() != 0) {
     return absl::StrCat("it has the shape ", ShapeText(loss), ", and a loss is a scalar: sum it over the batch");
   }
@@ -47,9 +48,8 @@ std::vector<at::Tensor> LossSegment::Forward(const std::vector<at::Tensor>& inpu
   } catch (const std::out_of_range&) {
     std::vector<std::string> there;
     for (const auto& tensor : context.batch->tensors) there.push_back(tensor.first);
-    throw std::invalid_argument(
-        absl::StrCat("the loss function asks the batch for a tensor that it does not have; it has ",
-                     absl::StrJoin(there, ", ")));
+    throw std::invalid_argument(absl::StrCat(
+        "the loss function asks the batch for a tensor that it does not have; it has ", absl::StrJoin(there, ", ")));
   }
   const std::string wrong = WhatIsWrong(loss, context.mode == PassMode::kTrain);
   if (!wrong.empty()) throw std::invalid_argument(absl::StrCat("what the loss function returned is no loss: ", wrong));

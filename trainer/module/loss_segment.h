@@ -5,12 +5,12 @@
 #ifndef STOWAGE_TRAINER_MODULE_LOSS_SEGMENT_H_
 #define STOWAGE_TRAINER_MODULE_LOSS_SEGMENT_H_
 
+#include <ATen/core/Tensor.h>
+
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "trainer/model/segment.h"
 

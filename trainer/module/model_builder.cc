@@ -30,7 +30,8 @@ class Holders {
       const auto [other, is_new] = holders_.emplace(identities[i], name);
       if (!is_new) {
         return absl::InvalidArgumentError(absl::StrCat(
-            "parameters ", other->second, " and ", name, " are the same tensor: modules that share parameters over "
+            "parameters ", other->second, " and ", name,
+            " are the same tensor: modules that share parameters over "
             "segments are not supported; let each segment's function make its own, or put both into one segment"));
       }
       STOWAGE_RETURN_IF_ERROR(EnterName(name));
@@ -66,8 +67,8 @@ absl::StatusOr<Model> ModelBuilder::Build() {
   for (Part& part : parts_) {
     STOWAGE_RETURN_IF_ERROR(CheckName(part.name));
     if (!names.insert(part.name).second) {
-      return absl::InvalidArgumentError(absl::StrCat("two segments are called ", part.name,
-                                                     part.name == kLossName ? " (the loss is one)" : ""));
+      return absl::InvalidArgumentError(
+          absl::StrCat("two segments are called ", part.name, part.name == kLossName ? " (the loss is one)" : ""));
     }
     STOWAGE_ASSIGN_OR_RETURN(std::unique_ptr<ModuleSegment> segment,
                              ModuleSegment::Create(part.name, std::move(part.make), before, input_));

@@ -18,14 +18,14 @@
 #ifndef STOWAGE_TRAINER_MODULE_MODEL_BUILDER_H_
 #define STOWAGE_TRAINER_MODULE_MODEL_BUILDER_H_
 
+#include <ATen/core/Tensor.h>
+#include <torch/nn/pimpl.h>
+
 #include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
-#include <torch/nn/pimpl.h>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -67,7 +67,8 @@ class ModelBuilder {
   LossFunction loss_;
 };
 
-// ---- Templates only from here on -------------------------------------------------------------------------------------
+// ---- Templates only from here on
+// -------------------------------------------------------------------------------------
 
 namespace module_call {
 

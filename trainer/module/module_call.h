@@ -10,6 +10,8 @@
 #ifndef STOWAGE_TRAINER_MODULE_MODULE_CALL_H_
 #define STOWAGE_TRAINER_MODULE_MODULE_CALL_H_
 
+#include <ATen/core/Tensor.h>
+
 #include <cstddef>
 #include <stdexcept>
 #include <string>
@@ -17,8 +19,6 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "trainer/data/batch.h"
 

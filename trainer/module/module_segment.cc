@@ -1,16 +1,16 @@
 #include "trainer/module/module_segment.h"
 
-#include <algorithm>
-#include <exception>
-#include <new>
-#include <stdexcept>
-
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <c10/util/Exception.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/instancenorm.h>
 #include <torch/nn/modules/normalization.h>
+
+#include <algorithm>
+#include <exception>
+#include <new>
+#include <stdexcept>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -27,7 +27,8 @@ std::string ShapeText(const at::Tensor& tensor) {
 }
 
 std::string ShapesText(const std::vector<at::Tensor>& tensors) {
-  return absl::StrJoin(tensors, " and ", [](std::string* out, const at::Tensor& t) { absl::StrAppend(out, ShapeText(t)); });
+  return absl::StrJoin(tensors, " and ",
+                       [](std::string* out, const at::Tensor& t) { absl::StrAppend(out, ShapeText(t)); });
 }
 
 bool IsNorm(const torch::nn::Module& module) {
@@ -92,8 +93,7 @@ ModuleSegment::ModuleSegment(std::string name, MakeModule make, std::string befo
 absl::StatusOr<std::unique_ptr<ModuleSegment>> ModuleSegment::Create(const std::string& name, MakeModule make,
                                                                      const std::string& before,
                                                                      std::vector<std::string> batch_inputs) {
-  std::unique_ptr<ModuleSegment> segment(
-      new ModuleSegment(name, std::move(make), before, std::move(batch_inputs)));
+  std::unique_ptr<ModuleSegment> segment(new ModuleSegment(name, std::move(make), before, std::move(batch_inputs)));
   STOWAGE_RETURN_IF_ERROR(Annotate(segment->MakeOnce(), absl::StrCat("segment ", name)));
   return segment;
 }

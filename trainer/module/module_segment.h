@@ -13,15 +13,15 @@
 #ifndef STOWAGE_TRAINER_MODULE_MODULE_SEGMENT_H_
 #define STOWAGE_TRAINER_MODULE_MODULE_SEGMENT_H_
 
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
-#include <torch/nn/module.h>
 
 #include "absl/status/statusor.h"
 #include "trainer/model/segment.h"
@@ -49,8 +49,8 @@ class ModuleSegment : public Segment {
   // keep_fp32.
   const std::vector<ParameterSpec>& parameters() const { return specs_; }
 
-  // The module's own starting values for `seed`, in that order; a function of seed and the segment's name. Throws if the
-  // function does not make such a module anew each time.
+  // The module's own starting values for `seed`, in that order; a function of seed and the segment's name. Throws if
+  // the function does not make such a module anew each time.
   std::vector<at::Tensor> InitialValues(uint64_t seed) const;
 
   // The addresses by which LibTorch knows the module's parameters: who else holds one shares it.

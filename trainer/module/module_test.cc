@@ -1,4 +1,11 @@
 // Own torch::nn modules as segments: trained end to end, alone and on several ranks; and what is refused.
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/nonzero.h>
+#include <ATen/ops/stack.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <torch/nn/functional/loss.h>
 #include <torch/nn/modules/activation.h>
 #include <torch/nn/modules/batchnorm.h>
@@ -14,14 +21,6 @@
 #include <limits>
 #include <memory>
 #include <thread>
-
-#include <ATen/ops/cross_entropy_loss.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/equal.h>
-#include <ATen/ops/nonzero.h>
-#include <ATen/ops/stack.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
 #include "sharding/in_process_group.h"
@@ -325,15 +324,17 @@ TEST(ModuleTest, ModulesWithSeveralTensorsAndTheBatchAreCalled) {
   ModelBuilder b;
   b.Add("two", [] { return std::make_shared<Two>(); });
   b.Add("join", [] { return std::make_shared<Join>(); });
-  b.Add("gru", [] { return torch::nn::Sequential(torch::nn::Functional([](at::Tensor x) { return x.unsqueeze(0); })); });
+  b.Add("gru",
+        [] { return torch::nn::Sequential(torch::nn::Functional([](at::Tensor x) { return x.unsqueeze(0); })); });
   b.Add("lstm", [] { return torch::nn::LSTM(8, 8); });
   b.Add("head", [] { return torch::nn::Linear(8, kClasses); });
   b.Loss([](const std::vector<at::Tensor>& out, const Batch& batch) {
     return at::cross_entropy_loss(out.at(0).squeeze(0), batch.at("targets"), {}, at::Reduction::Sum);
   });
   // The LSTM gives three tensors, of which the head takes one: refused, and named.
-  EXPECT_THAT(MessageOf(std::move(b)), HasSubstr("segment head, given [1, 4, 8] Float and [1, 4, 8] Float and [1, 4, 8] "
-                                                 "Float by segment lstm: its module's forward does not take 3 tensors"));
+  EXPECT_THAT(MessageOf(std::move(b)),
+              HasSubstr("segment head, given [1, 4, 8] Float and [1, 4, 8] Float and [1, 4, 8] "
+                        "Float by segment lstm: its module's forward does not take 3 tensors"));
 }
 
 TEST(ModuleTest, AShapeThatTheNextModuleDoesNotTakeNamesBothSegmentsAndTheShape) {
@@ -482,8 +483,7 @@ TEST(ModelBuilderTest, AFunctionThatGivesTheSameModuleAgainIsRefused) {
 TEST(ModelBuilderTest, AnInputThatTheBatchLacksIsNamed) {
   ModelBuilder b = Net();
   b.Input({"image"});
-  EXPECT_THAT(MessageOf(std::move(b)),
-              HasSubstr("segment stem reads \"image\" of a batch, which has inputs, targets"));
+  EXPECT_THAT(MessageOf(std::move(b)), HasSubstr("segment stem reads \"image\" of a batch, which has inputs, targets"));
 }
 
 }  // namespace

@@ -36,8 +36,7 @@ std::vector<ModuleBuffer> BuffersOf(const Model& model) {
   for (const SegmentSpec& segment : model.segments) {
     for (const auto& [name, tensor] : segment.segment->Buffers()) {
       STOWAGE_CHECK(tensor.is_contiguous()) << name;
-      buffers.push_back(
-          {name, DTypeOf(tensor.scalar_type()), tensor.sizes().vec(), tensor.numel(), tensor.data_ptr()});
+      buffers.push_back({name, DTypeOf(tensor.scalar_type()), tensor.sizes().vec(), tensor.numel(), tensor.data_ptr()});
     }
   }
   return buffers;

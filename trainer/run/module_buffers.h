@@ -1,5 +1,5 @@
-// The buffers of a model's modules (BatchNorm's running statistics): what a checkpoint holds of them, and how ranks that
-// saw different samples come to the same ones.
+// The buffers of a model's modules (BatchNorm's running statistics): what a checkpoint holds of them, and how ranks
+// that saw different samples come to the same ones.
 #ifndef STOWAGE_TRAINER_RUN_MODULE_BUFFERS_H_
 #define STOWAGE_TRAINER_RUN_MODULE_BUFFERS_H_
 
@@ -23,8 +23,8 @@ struct ModuleBuffer {
   void* data = nullptr;
 };
 
-// In segment order. A buffer that is not contiguous, or of another element type than above, is a bug of the segment that
-// declared it.
+// In segment order. A buffer that is not contiguous, or of another element type than above, is a bug of the segment
+// that declared it.
 std::vector<ModuleBuffer> BuffersOf(const Model& model);
 
 // Floating buffers become their mean over ranks, whole numbers the largest of all ranks. Before evaluation and save: in

@@ -14,7 +14,8 @@ absl::Status CheckWord(const std::string& what, const std::string& name) {
   for (char c : name) good = good && (absl::ascii_isalnum(c) || c == '_' || c == '-');
   for (const char* taken : {"none", "auto", "true", "false", "null"}) good = good && name != taken;
   if (good) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(what, " \"", name, "\": a name is letters, digits, \"_\" and \"-\", "
+  return absl::InvalidArgumentError(absl::StrCat(what, " \"", name,
+                                                 "\": a name is letters, digits, \"_\" and \"-\", "
                                                  "starts with a letter, and is no word of YAML's or a config's"));
 }
 

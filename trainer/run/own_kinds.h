@@ -1,5 +1,5 @@
-// What a program brings besides what is built in: kinds of models, sources of data. Handed from main to all that reads a
-// config or makes a model; there is no global list.
+// What a program brings besides what is built in: kinds of models, sources of data. Handed from main to all that reads
+// a config or makes a model; there is no global list.
 #ifndef STOWAGE_TRAINER_RUN_OWN_KINDS_H_
 #define STOWAGE_TRAINER_RUN_OWN_KINDS_H_
 

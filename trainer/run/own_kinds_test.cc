@@ -1,6 +1,8 @@
 // Kinds that a program brings: what is refused, and that a checkpoint holds all of such a model, its buffers included.
 #include "trainer/run/own_kinds.h"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 #include <torch/nn/modules/batchnorm.h>
 #include <torch/nn/modules/container/sequential.h>
 #include <torch/nn/modules/linear.h>
@@ -8,9 +10,6 @@
 #include <algorithm>
 #include <string>
 #include <vector>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
 #include "sharding/solo_communicator.h"
@@ -79,7 +78,8 @@ TEST(OwnKindsTest, AKindThatNobodyRegisteredNamesThoseThereAre) {
 
 TEST(OwnKindsTest, WhatAFactoryThrowsIsAStatusThatNamesTheKind) {
   OwnKinds own;
-  own.models["bad"] = ModelKind([](const ModelConfig&) -> absl::StatusOr<Model> { throw std::runtime_error("no luck"); });
+  own.models["bad"] =
+      ModelKind([](const ModelConfig&) -> absl::StatusOr<Model> { throw std::runtime_error("no luck"); });
   ModelConfig config;
   config.kind = "bad";
   EXPECT_EQ(MakeOwnModel(own, config).status().message(), "model kind bad: no luck");

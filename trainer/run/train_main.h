@@ -22,8 +22,8 @@
 
 namespace stowage {
 
-// For main: meets the other ranks, trains, says what there is to say (rank 0; errors on stderr), and returns main's exit
-// code (docs/exit_codes.md). Ranks end together: return from main at once. Collective. Once per process.
+// For main: meets the other ranks, trains, says what there is to say (rank 0; errors on stderr), and returns main's
+// exit code (docs/exit_codes.md). Ranks end together: return from main at once. Collective. Once per process.
 int TrainMain(const ModelKind& model, const DataSource& data, const Config& config, const TrainOptions& options = {});
 
 // The same for a program that goes on afterwards: the outcome, or on every rank the same error, and nothing on stderr.
@@ -32,8 +32,8 @@ int TrainMain(const ModelKind& model, const DataSource& data, const Config& conf
 absl::StatusOr<TrainOutcome> Train(const ModelKind& model, const DataSource& data, const Config& config,
                                    const TrainOptions& options = {});
 
-// Train with a communicator, and rank 0 telling the person: the cores, a warning where a launcher leaves too little time
-// to save, how to go on after a stop, for which `code` is set. What `stowage train` does. Collective.
+// Train with a communicator, and rank 0 telling the person: the cores, a warning where a launcher leaves too little
+// time to save, how to go on after a stop, for which `code` is set. What `stowage train` does. Collective.
 absl::StatusOr<TrainOutcome> TrainAndTell(const Config& config, Communicator& communicator, const ThreadPlan& threads,
                                           const TrainOptions& options, const OwnKinds& own, ExitCode* code);
 
