@@ -3,15 +3,17 @@
 #include <c10/core/Allocator.h>
 #include <c10/util/Exception.h>
 
-#include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <limits>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "memory/large_blocks.h"
+#include "base/status_macros.h"
+#include "memory/pool/pool.h"
 
 namespace stowage {
 namespace {
@@ -25,35 +27,10 @@ struct alignas(kAlignment) Header {
   uint64_t magic;
   int64_t bytes;
   Ledger* ledger;
+  Pool* pool;
   Category category;
 };
 static_assert(sizeof(Header) == kAlignment, "the block after the header must be aligned");
-
-// Never destroyed: tensors may outlive main.
-LargeBlocks& GroupBuffers() {
-  static LargeBlocks* const blocks = new LargeBlocks;
-  return *blocks;
-}
-
-// Whole buffers of parameter groups live from start to end, or come back in the same sizes every step.
-bool IsGroupBuffer(Category category, size_t block_bytes) {
-  return block_bytes >= LargeBlocks::kSmallestBytes &&
-         (category == Category::kParameters || category == Category::kGradients || category == Category::kOptimizer);
-}
-
-// Where blocks come from, header included. A pool would take the place of these two.
-void* TakeBlock(Category category, size_t bytes) {
-  if (IsGroupBuffer(category, bytes)) return GroupBuffers().Take(bytes);
-  void* block = nullptr;
-  return posix_memalign(&block, kAlignment, bytes) == 0 ? block : nullptr;
-}
-void GiveBackBlock(Category category, void* block, size_t bytes) {
-  if (IsGroupBuffer(category, bytes)) {
-    GroupBuffers().Give(block, bytes, /*keep=*/category == Category::kGradients);
-  } else {
-    std::free(block);
-  }
-}
 
 void Delete(void* data) {
   if (data == nullptr) return;
@@ -62,12 +39,12 @@ void Delete(void* data) {
                                          << "wrote before its start";
   header->magic = 0;
   header->ledger->Free(header->category, header->bytes);
-  GiveBackBlock(header->category, header, static_cast<size_t>(header->bytes) + sizeof(Header));
+  header->pool->Free(header, static_cast<size_t>(header->bytes) + sizeof(Header));
 }
 
 class CountingAllocator final : public c10::Allocator {
  public:
-  explicit CountingAllocator(Ledger* ledger) : ledger_(ledger) {}
+  CountingAllocator(Ledger* ledger, Pool* pool) : ledger_(ledger), pool_(pool) {}
 
   c10::DataPtr allocate(size_t bytes) override {
     const c10::Device device(c10::DeviceType::CPU);
@@ -75,14 +52,14 @@ class CountingAllocator final : public c10::Allocator {
     const Category category = CategoryScope::Current();
     // Half the address space: beyond it the header would not fit, and sizes are signed in the ledger.
     constexpr size_t kMost = std::numeric_limits<int64_t>::max() - kAlignment;
-    Header* header = bytes > kMost ? nullptr : static_cast<Header*>(TakeBlock(category, bytes + sizeof(Header)));
+    Header* header = bytes > kMost ? nullptr : static_cast<Header*>(pool_->Allocate(bytes + sizeof(Header)));
     if (header == nullptr) {
       const std::string message =
           absl::StrCat("out of memory: ", bytes, " bytes (", CategoryName(category), ") were asked for, ",
                        ledger_->total_live(), " are held in tensors; a smaller micro_batch needs less");
       C10_THROW_ERROR(OutOfMemoryError, message);
     }
-    *header = {kMagic, static_cast<int64_t>(bytes), ledger_, category};
+    *header = {kMagic, static_cast<int64_t>(bytes), ledger_, pool_, category};
     ledger_->Allocate(category, header->bytes);
     // Context and data are the same pointer: LibTorch's raw allocations (matmul, GELU, oneDNN) ask for that.
     void* data = header + 1;
@@ -97,6 +74,7 @@ class CountingAllocator final : public c10::Allocator {
 
  private:
   Ledger* const ledger_;
+  Pool* const pool_;
 };
 
 // Above LibTorch's own registrations (0).
@@ -106,16 +84,17 @@ constexpr uint8_t kPriority = 100;
 
 absl::Status InstallCountingAllocator(Ledger* ledger) {
   STOWAGE_CHECK(ledger != nullptr);
-  // Never deleted: LibTorch keeps the pointer to the end of the process.
-  static std::atomic<CountingAllocator*> installed{nullptr};
-  CountingAllocator* expected = nullptr;
-  auto* allocator = new CountingAllocator(ledger);
-  if (!installed.compare_exchange_strong(expected, allocator)) {
-    delete allocator;
-    if (expected->ledger() == ledger) return absl::OkStatus();
+  // Never deleted, pool included: LibTorch keeps the pointer, and tensors their blocks, to the end of the process.
+  static std::mutex* const mu = new std::mutex;
+  static CountingAllocator* installed = nullptr;
+  const std::lock_guard<std::mutex> lock(*mu);
+  if (installed != nullptr) {
+    if (installed->ledger() == ledger) return absl::OkStatus();
     return absl::FailedPreconditionError(
         "LibTorch's CPU allocator counts into another ledger already; a process has one, pass that one on");
   }
+  STOWAGE_ASSIGN_OR_RETURN(std::unique_ptr<Pool> pool, Pool::Create(PoolOptions()));
+  auto* const allocator = installed = new CountingAllocator(ledger, pool.release());
   c10::SetAllocator(c10::DeviceType::CPU, allocator, kPriority);
   if (c10::GetAllocator(c10::DeviceType::CPU) != allocator) {
     return absl::FailedPreconditionError(
