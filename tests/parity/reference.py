@@ -167,15 +167,14 @@ def read_config(path, sets=()):
 
 
 def make_model(model_config, weights):
-    """The GPT-2 of tools/benchmarks, or one of models.py, written as PyTorch's users write them, with these weights."""
+    """The model of tools/benchmarks, written as PyTorch's users write them, with these weights."""
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "benchmarks"))
     from pytorch_gpt2 import Gpt2
     if float(model_config["dropout"]) != 0:
         sys.exit("model.dropout: the reference has none; random numbers of two libraries cannot be compared")
     if model_config["kind"] != "gpt2":
-        sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-        import models
-        return models.make(model_config, weights)
+        import pytorch_models
+        return pytorch_models.make(model_config, weights)
     sizes = [int(model_config[key]) for key in ("layers", "width", "heads", "context", "vocabulary", "ffn")]
     model = Gpt2(*sizes, bias=model_config["bias"], tie=model_config["tie"])
     model.load_stowage(weights)  # another name or shape on either side is an error

@@ -2,15 +2,9 @@
 
 Fused AdamW, scaled_dot_product_attention, gradients set to None. Parameters carry the names of Stowage's own
 (trainer/model/gpt2.h), so that weights can be carried over by name.
-
-As a program: trains on random crops of a text's bytes and writes what it measured as JSON. The config's `precision: bf16`
-is torch.autocast in bf16; with --compile the model goes through torch.compile.
 """
 
-import argparse
-import json
 import math
-import time
 
 import torch
 import torch.nn.functional as F
@@ -121,73 +115,3 @@ def train_step(model, optimizer, micro_batches, grad_clip, bf16=False):
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return loss_sum
-
-
-def read_bytes(path):
-    with open(path, "rb") as file:
-        return torch.frombuffer(bytearray(file.read()), dtype=torch.uint8)
-
-
-def crops(text, batch, context, generator):
-    """Random windows of context + 1 bytes: (tokens, targets), [batch, context] int64 each."""
-    starts = torch.randint(len(text) - context - 1, (batch,), generator=generator)
-    rows = torch.stack([text[s:s + context + 1] for s in starts.tolist()]).long()
-    return rows[:, :-1].contiguous(), rows[:, 1:].contiguous()
-
-
-def peak_rss_bytes():
-    with open("/proc/self/status", encoding="ascii") as status:
-        for line in status:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    raise RuntimeError("/proc/self/status has no VmHWM")
-
-
-def measure(config, text_path, steps, compiled=False):
-    """Trains `steps` steps; a dict of seconds per step, losses and the process's peak resident bytes."""
-    model_config, train, optimizer_config = config["model"], config["train"], config["optimizer"]
-    torch.manual_seed(int(config["run"]["seed"]))
-    model = Gpt2(model_config["layers"], model_config["width"], model_config["heads"], model_config["context"],
-                 model_config["vocabulary"], model_config["ffn"], model_config["bias"], model_config["tie"])
-    peak_lr = float(optimizer_config["lr"])
-    optimizer = make_optimizer(model, peak_lr, tuple(float(b) for b in optimizer_config["betas"]),
-                               float(optimizer_config["eps"]), float(optimizer_config["weight_decay"]))
-    schedule = optimizer_config["schedule"]
-    step_model = torch.compile(model) if compiled else model  # compiles within the first step
-    bf16 = config.get("precision", "fp32") == "bf16"
-    generator = torch.Generator().manual_seed(1)
-    text = read_bytes(text_path)
-    micro = train["micro_batch"]
-    seconds, losses = [], []
-    for step in range(1, steps + 1):
-        start = time.perf_counter()
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, train["steps"], peak_lr, schedule["warmup_steps"],
-                                        float(schedule["final_lr"]))
-        batches = [crops(text, min(micro, train["global_batch"] - done), model_config["context"], generator)
-                   for done in range(0, train["global_batch"], micro)]
-        losses.append(train_step(step_model, optimizer, batches, float(optimizer_config["grad_clip"]), bf16))
-        seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds, "losses": losses, "rss_peak_bytes": peak_rss_bytes(),
-            "threads": torch.get_num_threads(), "torch": torch.__version__}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="a resolved config as JSON")
-    parser.add_argument("--text", required=True, help="file whose bytes are the tokens")
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--compile", action="store_true", help="through torch.compile; the first step compiles")
-    parser.add_argument("--out", required=True, help="JSON with what was measured")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    with open(arguments.config, encoding="utf-8") as file:
-        config = json.load(file)
-    result = measure(config, arguments.text, arguments.steps, arguments.compile)
-    with open(arguments.out, "w", encoding="utf-8") as file:
-        json.dump(result, file)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
-"""tools/bench train: Stowage and PyTorch train the same model on the same text, one at a time, in turn.
+"""tools/bench train: Stowage and PyTorch train the same model on the same data, one at a time, in turn.
 
 PyTorch is eager, and with --compile through torch.compile as well. With --precision bf16 Stowage computes in bf16 and
-PyTorch under torch.autocast. Each round runs all, and the step's bare matrix products, each in a process of its own; the
+PyTorch under torch.autocast. Each round runs all, and for gpt2 the step's bare matrix products, each in a process of its own; the
 order is reversed in every other round.
 Seconds per step are those that each measures itself, without the first steps (--warmup). Peak RSS is VmHWM of the whole
 process, libraries included. Prints a table in Markdown, and with --out writes every measured value as JSON.
@@ -40,8 +40,8 @@ def run_stowage(arguments, threads, folder):
     """Seconds per step, losses, peak RSS, and the resolved config."""
     run_folder = os.path.join(folder, "run")
     # A short run of the same steps: the schedule must fit into it, and the evaluation at its end is not measured.
-    sets = [f"train.steps={arguments.steps}", f"run.threads={threads}", "optimizer.schedule.warmup_steps=1",
-            "train.eval_sequences=16", *([f"precision={arguments.precision}"] if arguments.precision else []),
+    sets = [f"train.steps={arguments.steps}", "train.epochs=none", f"run.threads={threads}",
+            "optimizer.schedule.warmup_steps=1", "train.eval_sequences=16", *([f"precision={arguments.precision}"] if arguments.precision else []),
             *arguments.set]
     command = [os.path.join(ROOT, "stowage"), "train", config_path(arguments.config), "--run-dir", run_folder]
     for value in sets:
@@ -102,36 +102,41 @@ LABELS = {"stowage": "Stowage", "pytorch": "PyTorch eager", "compile": "torch.co
 
 def report(record, warmup):
     rounds, config = record["rounds"], record["config"]
-    tokens = config["train"]["global_batch"] * config["model"]["context"]
+    # What a step learns from: tokens, or samples where a sample is no text.
+    text = config["model"]["input"] == "auto"
+    terms = config["train"]["global_batch"] * (config["model"]["context"] if text else 1)
     rows = {}
     for who in LABELS:
         if who not in rounds[0]:
             continue
         step, least, greatest = rounds_median(rounds, who, warmup)
         rss = statistics.median(r[who]["rss_peak_bytes"] for r in rounds)
-        rows[who] = {"step_seconds": step, "least": least, "greatest": greatest, "tokens_per_second": tokens / step,
+        rows[who] = {"step_seconds": step, "least": least, "greatest": greatest, "terms_per_second": terms / step,
                      "rss_peak_bytes": rss}
-    bare, bare_least, bare_greatest = rounds_median(rounds, "products", 0)
     ours, theirs = rows["stowage"], [who for who in rows if who != "stowage"]
     speed = {who: rows[who]["step_seconds"] / ours["step_seconds"] for who in theirs}
     rss = {who: ours["rss_peak_bytes"] / rows[who]["rss_peak_bytes"] for who in theirs}
-    record["summary"] = {**rows, "products_seconds": bare, "speed_ratio": speed["pytorch"],
+    record["summary"] = {**rows, "speed_ratio": speed["pytorch"],
                          "rss_ratio": rss["pytorch"], "speed_ratios": speed, "rss_ratios": rss}
-    gflops = rounds[0]["products"]["flop"] / bare / 1e9
     lines = [
         f"{record['date']}, {record['machine']}, {record['threads']} threads, commit {record['commit']}, "
         f"torch {rounds[0]['pytorch']['torch']}",
         f"`{record['command']}`",
         "",
         f"| {record['name']}, {config['precision']}, {len(rounds)} rounds "
-        "| seconds a step, median (least-greatest round) | tokens/s | peak RSS |",
+        f"| seconds a step, median (least-greatest round) | {'tokens' if text else 'samples'}/s | peak RSS |",
         "|---|---|---|---|",
     ]
     for who, r in rows.items():
         lines.append(f"| {LABELS[who]} | {r['step_seconds']:.3f} ({r['least']:.3f}-{r['greatest']:.3f}) "
-                     f"| {r['tokens_per_second']:,.0f} | {r['rss_peak_bytes'] / 1e6:,.0f} MB |")
+                     f"| {r['terms_per_second']:,.0f} | {r['rss_peak_bytes'] / 1e6:,.0f} MB |")
     for who in theirs:
         lines.append(f"| Stowage / {LABELS[who]} | | {speed[who]:.3f}x | {rss[who]:.3f}x |")
+    if "products" not in rounds[0]:
+        return "\n".join(lines)
+    bare, bare_least, bare_greatest = rounds_median(rounds, "products", 0)
+    record["summary"]["products_seconds"] = bare
+    gflops = rounds[0]["products"]["flop"] / bare / 1e9
     rest = ", ".join(f"{LABELS[who]} {r['step_seconds'] - bare:.3f}" for who, r in rows.items())
     lines += [
         f"| bare matrix products | {bare:.3f} ({bare_least:.3f}-{bare_greatest:.3f}) | {gflops:,.0f} GFLOP/s | |",
@@ -186,8 +191,9 @@ def main():
                     result[who], _ = run_stowage(arguments, arguments.threads, folder)
                 else:
                     compiled = ["--compile"] if who == "compile" else []
-                    result[who] = run_python("pytorch_gpt2.py", record["config"], folder, who, train_extra + compiled)
-            result["products"] = run_python("matrix_products.py", record["config"], folder, "products", extra)
+                    result[who] = run_python("pytorch_train.py", record["config"], folder, who, train_extra + compiled)
+            if record["config"]["model"]["kind"] == "gpt2":
+                result["products"] = run_python("matrix_products.py", record["config"], folder, "products", extra)
             record["rounds"].append(result)
             medians = {who: statistics.median(r["seconds"][arguments.warmup if who != "products" else 0:])
                        for who, r in result.items()}

@@ -68,7 +68,7 @@ class LanguageModel(nn.Module):
         self.head = nn.ModuleDict({"norm": norm} if norm is not None else {})
         self.tie = c["tie"]
         if not self.tie:
-            self.head.register_parameter("weight", nn.Parameter(torch.empty(c["vocabulary"], c["width"])))
+            self.head.register_parameter("weight", nn.Parameter(torch.randn(c["vocabulary"], c["width"]) * 0.02))
 
     def forward(self, tokens, targets):
         x = self.body(self.embedding["token"](tokens))
@@ -190,14 +190,19 @@ class Cnn(SampleModel):
         return x.mean((2, 3))
 
 
-def make(c, weights):
-    """The model of a resolved config's `model` section with these weights (a dict by Stowage's names)."""
+def build(c):
+    """The model of a resolved config's `model` section, with PyTorch's own starting values."""
     if c["kind"] == "rnn":
-        model = RnnText(c) if c["input"] == "auto" else RnnSamples(c)
+        return RnnText(c) if c["input"] == "auto" else RnnSamples(c)
+    return {"llama": Llama, "mlp": Mlp, "cnn": Cnn}[c["kind"]](c)
+
+
+def make(c, weights):
+    """build(c) with these weights (a dict by Stowage's names)."""
+    model = build(c)
+    if c["kind"] == "rnn":
         weights = {(name if not name.startswith("layer.") else
                     name.replace(".weight_", ".net.weight_").replace(".bias_", ".net.bias_") + "_l0"): tensor
                    for name, tensor in weights.items()}
-    else:
-        model = {"llama": Llama, "mlp": Mlp, "cnn": Cnn}[c["kind"]](c)
     model.load_state_dict(weights)
     return model
