@@ -22,9 +22,9 @@ class StopResumeTest(runs.RunTest):
                          [(m["step"], m["validation_loss"]) for m in self.lines(run) if "validation_loss" in m])
         self.assertEqual(self.weights(whole), self.weights(run))
 
-    def stop(self, run, ranks, name, at, to_mpirun):
+    def stop(self, run, ranks, name, at, to_mpirun, sets):
         # Twice so long mpirun waits for ranks that have ended no sooner: longer than this test may take.
-        process = self.start(run, SETS, ranks=ranks, grace=100)
+        process = self.start(run, sets, ranks=ranks, grace=100)
         self.wait_for_step(run, at, process)
         if ranks and not to_mpirun:
             pids = runs.ranks_of(process.pid)
@@ -35,10 +35,11 @@ class StopResumeTest(runs.RunTest):
         out, err = process.communicate(timeout=60)
         return process.returncode, out, err
 
-    def check(self, name, ranks, to_mpirun=False):
-        self.train("whole", SETS, ranks=ranks)
+    def check(self, name, ranks, to_mpirun=False, more_sets=()):
+        sets = [*SETS, *more_sets]
+        self.train("whole", sets, ranks=ranks)
         at = random.randint(2, STEPS - 25)
-        code, out, err = self.stop("broken", ranks, name, at, to_mpirun)
+        code, out, err = self.stop("broken", ranks, name, at, to_mpirun, sets)
         steps = self.steps("broken")
         self.assertLess(len(steps), STEPS, "it ran to its end before the signal came")
         stopped_at = steps[-1]["step"]
@@ -49,8 +50,15 @@ class StopResumeTest(runs.RunTest):
         else:
             self.assertNotEqual(code, 0)  # mpirun has codes of its own for a job that it was told to end
             self.assertIn("stopped by mpirun, which ends the job, and saved", err)
-        self.train("broken", SETS, ranks=ranks, resume=True)
+        self.train("broken", sets, ranks=ranks, resume=True)
         self.assert_unbroken("whole", "broken")
+
+    def test_stopped_where_an_evaluation_was_due(self):
+        # At every step one is: the stop saves at once and leaves it to the run that goes on.
+        self.check("SIGUSR1", 0, more_sets=["train.eval_every=1", "train.eval_sequences=8"])
+
+    def test_stopped_where_an_evaluation_was_due_on_two_ranks(self):
+        self.check("SIGUSR1", 2, more_sets=["train.eval_every=1", "train.eval_sequences=8"])
 
     def test_sigterm_alone(self):
         self.check("SIGTERM", 0)

@@ -15,22 +15,32 @@ namespace {
 
 using Json = nlohmann::ordered_json;  // keys as people want to read them; doubles in the shortest form that reads back
 
-// How many bytes of metrics.jsonl are whole lines of steps up to `step`: the first torn or later line ends it.
-int64_t BytesUpToStep(const std::string& path, int64_t step) {
+// What of metrics.jsonl a run that goes on from `step` keeps.
+struct Kept {
+  int64_t bytes = 0;       // whole lines of steps up to `step`: the first torn or later line ends it
+  bool evaluated = false;  // one of them is the evaluation of `step` itself
+};
+
+Kept KeptUpToStep(const std::string& path, int64_t step) {
   std::ifstream file(path, std::ios::binary);
-  int64_t kept = 0;
+  Kept kept;
   for (std::string line; std::getline(file, line) && !file.eof();) {  // eof: the last line lacks its end
     const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (!json.is_object() || !json.contains("step") || !json["step"].is_number_integer()) break;
-    if (json["step"].get<int64_t>() > step) break;
-    kept += static_cast<int64_t>(line.size()) + 1;
+    const int64_t of = json["step"].get<int64_t>();
+    if (of > step) break;
+    kept.bytes += static_cast<int64_t>(line.size()) + 1;
+    kept.evaluated |= of == step && json.contains("validation_loss");
   }
   return kept;
 }
 
 class FileMetricsWriter : public MetricsWriter {
  public:
-  FileMetricsWriter(OutputFile lines, EventFile events) : lines_(std::move(lines)), events_(std::move(events)) {}
+  FileMetricsWriter(OutputFile lines, EventFile events, bool resumed_evaluated)
+      : lines_(std::move(lines)), events_(std::move(events)), resumed_evaluated_(resumed_evaluated) {}
+
+  bool resumed_evaluated() const override { return resumed_evaluated_; }
 
   absl::Status Write(const StepMetrics& metrics) override {
     const Json line = {{"step", metrics.step},
@@ -89,6 +99,7 @@ class FileMetricsWriter : public MetricsWriter {
 
   OutputFile lines_;
   EventFile events_;
+  const bool resumed_evaluated_;
 };
 
 }  // namespace
@@ -97,11 +108,11 @@ absl::StatusOr<std::unique_ptr<MetricsWriter>> MetricsWriter::Open(const std::st
                                                                    std::optional<int64_t> resume_step) {
   STOWAGE_RETURN_IF_ERROR(MakeFolders(run_folder));
   const std::string path = absl::StrCat(run_folder, "/metrics.jsonl");
-  const int64_t kept = resume_step.has_value() ? BytesUpToStep(path, *resume_step) : 0;
-  STOWAGE_ASSIGN_OR_RETURN(OutputFile lines, OutputFile::Continue(path, kept));
+  const Kept kept = resume_step.has_value() ? KeptUpToStep(path, *resume_step) : Kept();
+  STOWAGE_ASSIGN_OR_RETURN(OutputFile lines, OutputFile::Continue(path, kept.bytes));
   STOWAGE_ASSIGN_OR_RETURN(EventFile events, EventFile::Create(run_folder));
   if (resume_step.has_value()) STOWAGE_RETURN_IF_ERROR(events.WriteRestart(*resume_step + 1));
-  return std::make_unique<FileMetricsWriter>(std::move(lines), std::move(events));
+  return std::make_unique<FileMetricsWriter>(std::move(lines), std::move(events), kept.evaluated);
 }
 
 }  // namespace stowage

@@ -33,6 +33,9 @@ class MetricsWriter {
   virtual ~MetricsWriter() = default;
   virtual absl::Status Write(const StepMetrics& metrics) = 0;
   virtual absl::Status Write(const EvalMetrics& metrics) = 0;
+  // Whether the evaluation of the resumed step is in the file already: a run that was stopped at a step saves at once,
+  // before the evaluation that may be due there.
+  virtual bool resumed_evaluated() const = 0;
   virtual absl::Status Close() = 0;  // puts both files on disk; further calls are bugs
 };
 

@@ -109,6 +109,17 @@ TEST_F(MetricsWriterTest, ResumeKeepsAllWholeLinesUpToTheStepWhenTheLastOneIsTor
   }
 }
 
+TEST_F(MetricsWriterTest, ResumeKnowsWhetherItsStepWasEvaluated) {
+  auto writer = MetricsWriter::Open(folder_, std::nullopt);
+  ASSERT_TRUE((*writer)->Write(At(1)).ok());
+  ASSERT_TRUE((*writer)->Write(EvalMetrics{1, 2.9, 100, 1.0}).ok());
+  ASSERT_TRUE((*writer)->Write(At(2)).ok());
+  ASSERT_TRUE((*writer)->Close().ok());
+  EXPECT_FALSE((*writer)->resumed_evaluated());
+  EXPECT_FALSE((*MetricsWriter::Open(folder_, 2))->resumed_evaluated());
+  EXPECT_TRUE((*MetricsWriter::Open(folder_, 1))->resumed_evaluated());
+}
+
 TEST_F(MetricsWriterTest, ResumeWithoutAFileMakesOne) {
   WriteSteps(3, 4, 4);
   EXPECT_THAT(Steps(), testing::ElementsAre(4));

@@ -31,6 +31,8 @@ class Reporter {
   void Step(const StepMetrics& metrics);
   void Eval(const EvalMetrics& metrics);
   void Finish();
+  // Rank 0: MetricsWriter::resumed_evaluated. Elsewhere false.
+  bool resumed_evaluated() const { return metrics_ != nullptr && metrics_->resumed_evaluated(); }
 
  private:
   void Note(const absl::Status& status);

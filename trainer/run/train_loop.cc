@@ -126,8 +126,18 @@ void TrainLoop::SaveInPassing(int64_t step) {
   }
 }
 
+absl::Status TrainLoop::EvaluateWhatAStopLeftOut() {
+  const std::optional<int64_t>& every = in_.config.train.eval_every;
+  if (in_.first_step == 0 || !every || in_.first_step % *every != 0) return absl::OkStatus();
+  // Only rank 0 has the file that knows.
+  STOWAGE_ASSIGN_OR_RETURN(const std::vector<std::string> evaluated,
+                           in_.communicator.ExchangeText(in_.reporter.resumed_evaluated() ? "yes" : "no"));
+  return evaluated[0] == "yes" ? absl::OkStatus() : Evaluate(in_.first_step);
+}
+
 absl::StatusOr<TrainLoopResult> TrainLoop::Run() {
   const Config& config = in_.config;
+  STOWAGE_RETURN_IF_ERROR(EvaluateWhatAStopLeftOut());
   for (int64_t step = in_.first_step; step < in_.total_steps; ++step) {
     AgreementVerdict verdict;
     STOWAGE_ASSIGN_OR_RETURN(const StepMetrics metrics, Step(step, &verdict));

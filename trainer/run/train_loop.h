@@ -62,6 +62,8 @@ class TrainLoop {
   absl::StatusOr<UpdateScalars> Scalars(int64_t step, int micro_batches, const AgreementVerdict& verdict,
                                         StepMetrics* metrics) const;
   absl::Status Evaluate(int64_t step);
+  // A run that is stopped saves at once; an evaluation that was due at that step is made by the run that goes on.
+  absl::Status EvaluateWhatAStopLeftOut();
   // A save in the middle of a run: a failure is said, and training goes on.
   void SaveInPassing(int64_t step);
 
