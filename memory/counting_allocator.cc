@@ -3,6 +3,7 @@
 #include <c10/core/Allocator.h>
 #include <c10/util/Exception.h>
 
+#include <atomic>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -27,7 +28,7 @@ struct alignas(kAlignment) Header {
   uint64_t magic;
   int64_t bytes;
   Ledger* ledger;
-  Pool* pool;
+  BlockSource* source;
   Category category;
 };
 static_assert(sizeof(Header) == kAlignment, "the block after the header must be aligned");
@@ -39,12 +40,34 @@ void Delete(void* data) {
                                          << "wrote before its start";
   header->magic = 0;
   header->ledger->Free(header->category, header->bytes);
-  header->pool->Free(header, static_cast<size_t>(header->bytes) + sizeof(Header));
+  header->source->Free(header, static_cast<size_t>(header->bytes) + sizeof(Header));
+}
+
+std::atomic<Pool*> installed_pool{nullptr};
+std::atomic<BlockSource*> set_source{nullptr};  // null: the pool
+std::atomic<ShortageHandler*> set_handler{nullptr};
+
+// A block of `bytes`, header included, after whatever room could be made; null: none.
+Header* TakeBlock(BlockSource* source, size_t bytes) {
+  void* block = source->Allocate(bytes);
+  if (block != nullptr) return static_cast<Header*>(block);
+  ShortageHandler* const handler = set_handler.load(std::memory_order_acquire);
+  while (block == nullptr && handler != nullptr && handler->MakeRoom(static_cast<int64_t>(bytes))) {
+    block = source->Allocate(bytes);
+  }
+  return static_cast<Header*>(block);
+}
+
+std::string ShortageText(int64_t bytes, Category category, const Ledger& ledger) {
+  ShortageHandler* const handler = set_handler.load(std::memory_order_acquire);
+  if (handler != nullptr) return handler->Explain(bytes, category);
+  return absl::StrCat("out of memory: ", bytes, " bytes (", CategoryName(category), ") were asked for, ",
+                      ledger.total_live(), " are held in tensors; a smaller micro_batch needs less");
 }
 
 class CountingAllocator final : public c10::Allocator {
  public:
-  CountingAllocator(Ledger* ledger, Pool* pool) : ledger_(ledger), pool_(pool) {}
+  explicit CountingAllocator(Ledger* ledger) : ledger_(ledger) {}
 
   c10::DataPtr allocate(size_t bytes) override {
     const c10::Device device(c10::DeviceType::CPU);
@@ -52,14 +75,15 @@ class CountingAllocator final : public c10::Allocator {
     const Category category = CategoryScope::Current();
     // Half the address space: beyond it the header would not fit, and sizes are signed in the ledger.
     constexpr size_t kMost = std::numeric_limits<int64_t>::max() - kAlignment;
-    Header* header = bytes > kMost ? nullptr : static_cast<Header*>(pool_->Allocate(bytes + sizeof(Header)));
+    BlockSource* source = set_source.load(std::memory_order_acquire);
+    if (source == nullptr) source = installed_pool.load(std::memory_order_relaxed);
+    Header* header = bytes > kMost ? nullptr : TakeBlock(source, bytes + sizeof(Header));
     if (header == nullptr) {
-      const std::string message =
-          absl::StrCat("out of memory: ", bytes, " bytes (", CategoryName(category), ") were asked for, ",
-                       ledger_->total_live(), " are held in tensors; a smaller micro_batch needs less");
-      C10_THROW_ERROR(OutOfMemoryError, message);
+      // Beyond what is signed the number would be nonsense.
+      const int64_t asked = bytes > kMost ? std::numeric_limits<int64_t>::max() : static_cast<int64_t>(bytes);
+      C10_THROW_ERROR(OutOfMemoryError, ShortageText(asked, category, *ledger_));
     }
-    *header = {kMagic, static_cast<int64_t>(bytes), ledger_, pool_, category};
+    *header = {kMagic, static_cast<int64_t>(bytes), ledger_, source, category};
     ledger_->Allocate(category, header->bytes);
     // Context and data are the same pointer: LibTorch's raw allocations (matmul, GELU, oneDNN) ask for that.
     void* data = header + 1;
@@ -74,7 +98,6 @@ class CountingAllocator final : public c10::Allocator {
 
  private:
   Ledger* const ledger_;
-  Pool* const pool_;
 };
 
 // Above LibTorch's own registrations (0).
@@ -94,7 +117,8 @@ absl::Status InstallCountingAllocator(Ledger* ledger) {
         "LibTorch's CPU allocator counts into another ledger already; a process has one, pass that one on");
   }
   STOWAGE_ASSIGN_OR_RETURN(std::unique_ptr<Pool> pool, Pool::Create(PoolOptions()));
-  auto* const allocator = installed = new CountingAllocator(ledger, pool.release());
+  installed_pool.store(pool.release(), std::memory_order_relaxed);
+  auto* const allocator = installed = new CountingAllocator(ledger);
   c10::SetAllocator(c10::DeviceType::CPU, allocator, kPriority);
   if (c10::GetAllocator(c10::DeviceType::CPU) != allocator) {
     return absl::FailedPreconditionError(
@@ -102,6 +126,14 @@ absl::Status InstallCountingAllocator(Ledger* ledger) {
                      "; tensors would not be counted"));
   }
   return absl::OkStatus();
+}
+
+Pool* InstalledPool() { return installed_pool.load(std::memory_order_relaxed); }
+
+BlockSource* SetBlockSource(BlockSource* source) { return set_source.exchange(source, std::memory_order_acq_rel); }
+
+ShortageHandler* SetShortageHandler(ShortageHandler* handler) {
+  return set_handler.exchange(handler, std::memory_order_acq_rel);
 }
 
 }  // namespace stowage

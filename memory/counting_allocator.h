@@ -14,8 +14,11 @@
 #define STOWAGE_MEMORY_COUNTING_ALLOCATOR_H_
 
 #include "absl/status/status.h"
+#include "memory/block_source.h"
 #include "memory/category_scope.h"
 #include "memory/ledger.h"
+#include "memory/pool/pool.h"
+#include "memory/shortage_handler.h"
 
 namespace stowage {
 
@@ -24,6 +27,18 @@ namespace stowage {
 // FailedPrecondition: another ledger is installed already, or another allocator took LibTorch's place by priority.
 // Installing the same ledger again does nothing.
 absl::Status InstallCountingAllocator(Ledger* ledger);
+
+// The pool that the installed allocator takes its blocks from, unless another source was set. Null before it is
+// installed.
+Pool* InstalledPool();
+
+// From now on blocks come from `source`, not owned, which must live as long as any block of it; null: the pool again.
+// Blocks go back where they came from. Returns what was set before (null: the pool). Thread-safe.
+BlockSource* SetBlockSource(BlockSource* source);
+
+// Asked when the source has no block; not owned; null: none. Returns the one before. Thread-safe, but the one before
+// may still be in a call.
+ShortageHandler* SetShortageHandler(ShortageHandler* handler);
 
 }  // namespace stowage
 

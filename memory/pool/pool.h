@@ -18,6 +18,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "memory/block_source.h"
 #include "memory/pool/page_heap.h"
 #include "memory/pool/size_classes.h"
 #include "memory/pool/small_blocks.h"
@@ -50,19 +51,19 @@ struct PoolStatistics {
   double fragmentation() const { return free == 0 ? 0.0 : 1.0 - static_cast<double>(largest_free) / free; }
 };
 
-class Pool {
+class Pool final : public BlockSource {
  public:
   // ResourceExhausted: no address space.
   static absl::StatusOr<std::unique_ptr<Pool>> Create(const PoolOptions& options);
   // No block may be live, and no other thread may be in a call.
-  ~Pool();
+  ~Pool() override;
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
   // A block of `bytes` >= 1; null: over the limit, or the system refuses. Contents: anything.
-  void* Allocate(size_t bytes);
+  void* Allocate(size_t bytes) override;
   // A block of Allocate(bytes), on any thread.
-  void Free(void* block, size_t bytes);
+  void Free(void* block, size_t bytes) override;
 
   // Gives idle pages back until at most `keep_bytes` of them are left, this thread's cache first; returns how many bytes
   // went. What other threads hold in their caches stays there (at most kMostCachedBytes a size and thread).
