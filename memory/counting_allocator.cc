@@ -9,37 +9,39 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "memory/name_scope.h"
 #include "memory/pool/pool.h"
+#include "memory/thread_counts.h"
 
 namespace stowage {
 namespace {
 
-// As LibTorch's own blocks: a cache line, and the widest vector.
-constexpr size_t kAlignment = 64;
-constexpr uint64_t kMagic = 0x5374'6f77'6167'6521;  // "Stowage!" in ASCII
+using Header = BlockHeader;
+constexpr size_t kAlignment = alignof(Header);
 
-// What freeing needs, since LibTorch frees through a plain function that gets the pointer and nothing else.
-struct alignas(kAlignment) Header {
-  uint64_t magic;
-  int64_t bytes;
-  Ledger* ledger;
-  BlockSource* source;
-  Category category;
-};
-static_assert(sizeof(Header) == kAlignment, "the block after the header must be aligned");
+// Blocks from here on are listed, whoever asks for them: below, a step has many that together hold next to nothing.
+constexpr int64_t kLeastListedBytes = 4096;
+
+// Constant from the start and without a destructor, so that blocks may be freed as early and as late as they like.
+Holders holders;
+static_assert(std::is_trivially_destructible_v<Holders>, "");
 
 void Delete(void* data) {
   if (data == nullptr) return;
   Header* header = static_cast<Header*>(data) - 1;
-  STOWAGE_CHECK(header->magic == kMagic) << data << " was freed before, or is not of this allocator, or something "
-                                         << "wrote before its start";
+  STOWAGE_CHECK(header->magic == Header::kMagic)
+      << data << " was freed before, or is not of this allocator, or something "
+      << "wrote before its start";
   header->magic = 0;
-  header->ledger->Free(header->category, header->bytes);
+  if (header->listed) holders.Remove(header);
+  header->ledger->Free(header->category, header->bytes, header->place);
   header->source->Free(header, static_cast<size_t>(header->bytes) + sizeof(Header));
 }
 
@@ -83,8 +85,17 @@ class CountingAllocator final : public c10::Allocator {
       const int64_t asked = bytes > kMost ? std::numeric_limits<int64_t>::max() : static_cast<int64_t>(bytes);
       C10_THROW_ERROR(OutOfMemoryError, ShortageText(asked, category, *ledger_));
     }
-    *header = {kMagic, static_cast<int64_t>(bytes), ledger_, source, category};
-    ledger_->Allocate(category, header->bytes);
+    *header = Header();
+    header->magic = Header::kMagic;
+    header->name = NameScope::Current();
+    header->instruction = InstructionScope::Current();
+    header->bytes = static_cast<int64_t>(bytes);
+    header->ledger = ledger_;
+    header->source = source;
+    header->category = category;
+    ledger_->Allocate(category, header->bytes, header->place);
+    if (header->bytes >= kLeastListedBytes) holders.Add(header);
+    CountAllocation(header->bytes);
     // Context and data are the same pointer: LibTorch's raw allocations (matmul, GELU, oneDNN) ask for that.
     void* data = header + 1;
     return {data, data, &Delete, device};
@@ -127,6 +138,22 @@ absl::Status InstallCountingAllocator(Ledger* ledger) {
   }
   return absl::OkStatus();
 }
+
+bool DescribeBlock(const c10::DataPtr& block, std::unique_ptr<BlockDescription> description) {
+  if (block.get() == nullptr || block.get_deleter() != &Delete) return false;
+  holders.Describe(static_cast<Header*>(block.get_context()) - 1, std::move(description));
+  return true;
+}
+
+std::vector<Holder> LargestHolders(int count) { return holders.Largest(count); }
+
+std::vector<std::string> LargestHolderLines(int count) {
+  std::vector<std::string> lines;
+  for (const Holder& holder : holders.Largest(count)) lines.push_back(HolderText(holder));
+  return lines;
+}
+
+std::string CurrentInstruction() { return InstructionScope::Current().text(); }
 
 Pool* InstalledPool() { return installed_pool.load(std::memory_order_relaxed); }
 

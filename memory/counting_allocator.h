@@ -13,9 +13,17 @@
 #ifndef STOWAGE_MEMORY_COUNTING_ALLOCATOR_H_
 #define STOWAGE_MEMORY_COUNTING_ALLOCATOR_H_
 
+#include <c10/core/Allocator.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
 #include "absl/status/status.h"
+#include "memory/block_header.h"
 #include "memory/block_source.h"
 #include "memory/category_scope.h"
+#include "memory/holders.h"
 #include "memory/ledger.h"
 #include "memory/pool/pool.h"
 #include "memory/shortage_handler.h"
@@ -27,6 +35,18 @@ namespace stowage {
 // FailedPrecondition: another ledger is installed already, or another allocator took LibTorch's place by priority.
 // Installing the same ledger again does nothing.
 absl::Status InstallCountingAllocator(Ledger* ledger);
+
+// The largest live blocks of at least 4 KiB (or described below that), largest first. Thread-safe.
+std::vector<Holder> LargestHolders(int count);
+
+// For the text of an error, also from within ShortageHandler::Explain: the largest holders, a line each (HolderText),
+// and what this thread is playing ("forward h.3.attn"; empty: nothing). Thread-safe.
+std::vector<std::string> LargestHolderLines(int count);
+std::string CurrentInstruction();
+
+// Gives a live block a name of its own, which goes when the block is freed. False: the block is empty or not of the
+// counting allocator. Thread-safe for different blocks. For tensors: tracked_tensor.h.
+bool DescribeBlock(const c10::DataPtr& block, std::unique_ptr<BlockDescription> description);
 
 // The pool that the installed allocator takes its blocks from, unless another source was set. Null before it is
 // installed.
