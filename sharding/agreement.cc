@@ -12,10 +12,8 @@
 namespace stowage {
 namespace {
 
-constexpr size_t kTroubleBytes = 400;
-
 // The wire: these words as they lie in memory (all ranks run the same program on the same kind of machine), then the
-// text of the trouble.
+// trouble.
 struct FixedWords {
   double loss_sum;
   int64_t tokens;
@@ -28,11 +26,30 @@ struct FixedWords {
 };
 static_assert(sizeof(FixedWords) == 64, "no padding may travel");
 
-std::string CutTrouble(const std::string& text) {
+absl::string_view CutTrouble(absl::string_view text) {
   if (text.size() <= kTroubleBytes) return text;
   size_t end = kTroubleBytes;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not inside a UTF-8 character
   return text.substr(0, end);
+}
+
+// "8:out of memory"; empty: OK.
+std::string EncodeStatus(const absl::Status& status) {
+  return status.ok() ? std::string() : absl::StrCat(static_cast<int>(status.code()), ":", status.message());
+}
+
+// `what` is what was encoded; the result, whether it was a status at all.
+absl::Status DecodeStatus(const std::string& wire, int rank, absl::Status* what) {
+  *what = absl::OkStatus();
+  if (wire.empty()) return absl::OkStatus();
+  const std::vector<std::string> code_and_message = absl::StrSplit(wire, absl::MaxSplits(':', 1));
+  int code = 0;
+  if (code_and_message.size() != 2 || !absl::SimpleAtoi(code_and_message[0], &code)) {
+    return absl::InternalError(absl::StrCat(
+        "rank ", rank, " sent no status where one belongs: its sequence of collectives differs from ours"));
+  }
+  *what = absl::Status(static_cast<absl::StatusCode>(code), code_and_message[1]);
+  return absl::OkStatus();
 }
 
 std::string Encode(const AgreementWords& words) {
@@ -40,7 +57,7 @@ std::string Encode(const AgreementWords& words) {
                             words.non_finite, words.stop_signal, words.save_wanted};
   std::string wire(sizeof(fixed), '\0');
   std::memcpy(&wire[0], &fixed, sizeof(fixed));
-  return wire + CutTrouble(words.trouble);
+  return wire + EncodeStatus(absl::Status(words.trouble.code(), CutTrouble(words.trouble.message())));
 }
 
 absl::StatusOr<AgreementWords> Decode(const std::string& wire, int rank) {
@@ -59,7 +76,7 @@ absl::StatusOr<AgreementWords> Decode(const std::string& wire, int rank) {
   words.non_finite = fixed.non_finite;
   words.stop_signal = fixed.stop_signal;
   words.save_wanted = fixed.save_wanted;
-  words.trouble = wire.substr(sizeof(fixed));
+  STOWAGE_RETURN_IF_ERROR(DecodeStatus(wire.substr(sizeof(fixed)), rank, &words.trouble));
   return words;
 }
 
@@ -72,7 +89,7 @@ void Take(const AgreementWords& words, int rank, AgreementVerdict& verdict) {
   verdict.non_finite += words.non_finite;
   verdict.stop_signal = std::max(verdict.stop_signal, words.stop_signal);
   if (rank == 0) verdict.save_wanted = words.save_wanted != 0;
-  if (verdict.trouble_rank < 0 && !words.trouble.empty()) {
+  if (verdict.trouble_rank < 0 && !words.trouble.ok()) {
     verdict.trouble_rank = rank;
     verdict.trouble = words.trouble;
   }
@@ -91,18 +108,12 @@ absl::StatusOr<AgreementVerdict> Agree(Communicator& communicator, const Agreeme
 }
 
 absl::Status AgreeOnStatus(Communicator& communicator, const absl::Status& mine) {
-  const std::string wire = mine.ok() ? std::string() : absl::StrCat(static_cast<int>(mine.code()), ":", mine.message());
-  STOWAGE_ASSIGN_OR_RETURN(const std::vector<std::string> all, communicator.ExchangeText(wire));
+  STOWAGE_ASSIGN_OR_RETURN(const std::vector<std::string> all, communicator.ExchangeText(EncodeStatus(mine)));
   if (all.size() == 1) return mine;
   for (size_t rank = 0; rank < all.size(); ++rank) {
-    if (all[rank].empty()) continue;
-    const std::vector<std::string> code_and_message = absl::StrSplit(all[rank], absl::MaxSplits(':', 1));
-    int code = 0;
-    if (code_and_message.size() != 2 || !absl::SimpleAtoi(code_and_message[0], &code)) {
-      return absl::InternalError(absl::StrCat(
-          "rank ", rank, " sent no status where one belongs: its sequence of collectives differs from ours"));
-    }
-    return absl::Status(static_cast<absl::StatusCode>(code), absl::StrCat("rank ", rank, ": ", code_and_message[1]));
+    absl::Status theirs;
+    STOWAGE_RETURN_IF_ERROR(DecodeStatus(all[rank], static_cast<int>(rank), &theirs));
+    if (!theirs.ok()) return Annotate(theirs, absl::StrCat("rank ", rank));
   }
   return absl::OkStatus();
 }

@@ -16,6 +16,9 @@
 
 namespace stowage {
 
+// A shortage of memory names its largest holders: some lines.
+inline constexpr int kTroubleBytes = 4000;
+
 struct AgreementWords {
   double loss_sum = 0.0;        // over this rank's tokens
   int64_t tokens = 0;           // that count in the loss
@@ -25,7 +28,7 @@ struct AgreementWords {
   int64_t non_finite = 0;       // elements that are not finite in this rank's shards
   int64_t stop_signal = 0;      // number of the signal this rank received, 0 if none
   int64_t save_wanted = 0;      // 1 if this rank's clock says a timed checkpoint is due (rank 0's counts)
-  std::string trouble;          // why this rank could not do its part; empty if it could. Cut at 400 bytes
+  absl::Status trouble;         // why this rank could not do its part; OK if it could. Cut at kTroubleBytes
 };
 
 struct AgreementVerdict {
@@ -38,7 +41,7 @@ struct AgreementVerdict {
   int64_t stop_signal = 0;   // the highest that any rank received
   bool save_wanted = false;  // rank 0's word
   int trouble_rank = -1;     // the lowest rank in trouble, -1 if none
-  std::string trouble;
+  absl::Status trouble;      // its own
 };
 
 absl::StatusOr<AgreementVerdict> Agree(Communicator& communicator, const AgreementWords& mine);

@@ -68,11 +68,13 @@ TEST_P(AgreementTest, LowestRankInTroubleIsNamed) {
   const int world_size = GetParam();
   RunRanks(world_size, [&](Communicator& communicator) {
     AgreementWords words;
-    if (communicator.rank() >= world_size / 2) words.trouble = "rank-" + std::to_string(communicator.rank());
+    if (communicator.rank() >= world_size / 2) {
+      words.trouble = absl::ResourceExhaustedError("rank-" + std::to_string(communicator.rank()));
+    }
     auto verdict = Agree(communicator, words);
     ASSERT_TRUE(verdict.ok()) << verdict.status();
     EXPECT_EQ(verdict->trouble_rank, world_size / 2);
-    EXPECT_EQ(verdict->trouble, "rank-" + std::to_string(world_size / 2));
+    EXPECT_EQ(verdict->trouble, absl::ResourceExhaustedError("rank-" + std::to_string(world_size / 2)));
   });
 }
 
@@ -103,10 +105,11 @@ TEST(AgreementSoloTest, OneRanksErrorIsItsOwn) {
 TEST(AgreementSoloTest, LongTroubleIsCutBetweenCharacters) {
   RunRanks(1, [](Communicator& communicator) {
     AgreementWords words;
-    words.trouble = std::string(399, 'x') + "\xC3\xA9";  // a two-byte character across byte 400
+    const std::string fits(kTroubleBytes - 1, 'x');
+    words.trouble = absl::InternalError(fits + "\xC3\xA9");  // a two-byte character across the last byte
     auto verdict = Agree(communicator, words);
     ASSERT_TRUE(verdict.ok());
-    EXPECT_EQ(verdict->trouble, std::string(399, 'x'));
+    EXPECT_EQ(verdict->trouble, absl::InternalError(fits));
   });
 }
 

@@ -102,10 +102,10 @@ absl::Status Executor::Agree(Run& run) {
     run.words.non_finite += norm.non_finite;
   }
   if (run.inputs.before_agree) run.inputs.before_agree(&run.words);
-  run.words.trouble = std::string(run.trouble.message());
+  run.words.trouble = run.trouble;
   STOWAGE_ASSIGN_OR_RETURN(run.verdict, stowage::Agree(communicator_, run.words));
   if (run.verdict.trouble_rank >= 0) {
-    return absl::AbortedError(absl::StrCat("rank ", run.verdict.trouble_rank, ": ", run.verdict.trouble));
+    return Annotate(run.verdict.trouble, absl::StrCat("rank ", run.verdict.trouble_rank));
   }
   return absl::OkStatus();
 }
