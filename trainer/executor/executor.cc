@@ -16,6 +16,28 @@
 
 namespace stowage {
 
+namespace {
+
+// Pairs Before and After, whatever way the instruction ends.
+class Observed {
+ public:
+  Observed(InstructionObserver* observer, const Instruction& instruction)
+      : observer_(observer), instruction_(instruction) {
+    if (observer_ != nullptr) observer_->Before(instruction_);
+  }
+  ~Observed() {
+    if (observer_ != nullptr) observer_->After(instruction_);
+  }
+  Observed(const Observed&) = delete;
+  Observed& operator=(const Observed&) = delete;
+
+ private:
+  InstructionObserver* const observer_;
+  const Instruction& instruction_;
+};
+
+}  // namespace
+
 // Everything that lives for one Play. `trouble` is why this rank's arithmetic stopped, OK while it goes on.
 struct Executor::Run {
   const Schedule& schedule;
@@ -140,6 +162,7 @@ absl::StatusOr<AgreementVerdict> Executor::Play(const Schedule& schedule, const 
   };
 
   for (const Instruction& i : schedule.instructions) {
+    const Observed observed(inputs.observer, i);
     switch (i.op) {
       case Op::kForward:
         compute(i, &Executor::Forward);

@@ -22,6 +22,7 @@
 #include "sharding/communicator.h"
 #include "trainer/data/batch.h"
 #include "trainer/executor/boundary_shapes.h"
+#include "trainer/executor/observer.h"
 #include "trainer/executor/segment_runner.h"
 #include "trainer/model/segment.h"
 #include "trainer/optimizer/optimizer.h"
@@ -45,6 +46,8 @@ struct PlayInputs {
   // From what was agreed to the update's numbers; the same on every rank. An error ends the step without an update.
   // Needed if the schedule has an update.
   std::function<absl::StatusOr<UpdateScalars>(const AgreementVerdict&)> scalars;
+  // Not owned; null: nobody looks.
+  InstructionObserver* observer = nullptr;
 };
 
 class Executor {
