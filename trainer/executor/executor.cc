@@ -1,5 +1,7 @@
 #include "trainer/executor/executor.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/clone.h>
 #include <ATen/ops/item.h>
 #include <ATen/ops/ones_like.h>
 
@@ -13,6 +15,7 @@
 #include "kernels/norm.h"
 #include "memory/counting_allocator.h"
 #include "trainer/executor/exceptions.h"
+#include "trainer/model/precision.h"
 
 namespace stowage {
 
@@ -56,6 +59,12 @@ struct Executor::Run {
     std::vector<Tape> tapes;                // by segment
   };
   std::vector<Micro> micros;
+};
+
+// What a step that ends in an error puts back.
+struct Executor::Before {
+  std::vector<std::pair<at::Tensor, at::Tensor>> buffers;  // of modules, and what they held
+  std::vector<bool> optimizer_state;                       // by group: whether there was any
 };
 
 Executor::Executor(const Model& model, GroupStates& groups, Communicator& communicator, const Optimizer* optimizer)
@@ -113,6 +122,24 @@ absl::Status Executor::Backward(Run& run, const Instruction& instruction) {
   return absl::OkStatus();
 }
 
+absl::Status Executor::FinishGradients(Run&, const Instruction& instruction) {
+  groups_[instruction.target]->FinishGradients();
+  return absl::OkStatus();
+}
+
+void Executor::Update(GroupState& group, const Run& run) {
+  // After `agree` a step cannot be undone, so what may fail here must not matter: without these bytes the next forward
+  // makes the copies, by a pass of its own.
+  CatchExceptions([&] { group.TakeCopies(); }).IgnoreError();
+  group.Update(*optimizer_, run.scalars);
+  if (run.inputs.release_gradients) group.ReleaseGradients();
+}
+
+std::string Executor::TargetName(const Instruction& instruction) const {
+  const bool segment = instruction.op == Op::kForward || instruction.op == Op::kBackward;
+  return segment ? model_.segments[instruction.target].name : model_.groups[instruction.target].name;
+}
+
 absl::Status Executor::Agree(Run& run) {
   // The owner of a shard sums its squares; shards are cut alike at every ZeRO stage, so the norm's bits are too.
   for (const auto& group : groups_) {
@@ -133,6 +160,46 @@ absl::Status Executor::Agree(Run& run) {
 }
 
 absl::StatusOr<AgreementVerdict> Executor::Play(const Schedule& schedule, const PlayInputs& inputs) {
+  Before before;
+  absl::StatusOr<AgreementVerdict> verdict = PlayThrough(schedule, inputs, &before);
+  if (!verdict.ok()) PutBack(before);
+  return verdict;
+}
+
+absl::Status Executor::Prepare(Before* before) {
+  STOWAGE_RETURN_IF_ERROR(Annotate(CatchExceptions([&] {
+                                     for (const SegmentSpec& segment : model_.segments) {
+                                       for (const auto& [name, tensor] : segment.segment->Buffers()) {
+                                         before->buffers.emplace_back(tensor, tensor.clone());
+                                       }
+                                     }
+                                   }),
+                                   "keeping the modules' buffers"));
+  // What a collective needs is taken before the first instruction, so that none can lack its buffer.
+  const auto take = communicator_.world_size() > 1 ? GroupState::Take::kNow : GroupState::Take::kWhenWritten;
+  for (const auto& group : groups_) {
+    before->optimizer_state.push_back(group->has_optimizer_state());
+    STOWAGE_RETURN_IF_ERROR(Annotate(CatchExceptions([&] { group->BeginGradients(take); }),
+                                     absl::StrCat("gradients of ", group->spec().name)));
+    STOWAGE_RETURN_IF_ERROR(Annotate(CatchExceptions([&] { group->EnsureOptimizerState(*optimizer_); }),
+                                     absl::StrCat("optimizer state of ", group->spec().name)));
+  }
+  return absl::OkStatus();
+}
+
+void Executor::PutBack(const Before& before) {
+  at::NoGradGuard no_grad;
+  for (const auto& [buffer, value] : before.buffers) buffer.copy_(value);
+  // Groups that Prepare came to. Copies are made again when a forward wants them.
+  for (size_t g = 0; g < before.optimizer_state.size(); ++g) {
+    groups_[g]->ReleaseGradients();
+    groups_[g]->ReleaseCopies();
+    if (!before.optimizer_state[g]) groups_[g]->ReleaseOptimizerState();
+  }
+}
+
+absl::StatusOr<AgreementVerdict> Executor::PlayThrough(const Schedule& schedule, const PlayInputs& inputs,
+                                                       Before* before) {
   Run run{schedule, inputs};
   run.micros.resize(schedule.micro_batches);
   run.events.resize(schedule.events);
@@ -140,13 +207,7 @@ absl::StatusOr<AgreementVerdict> Executor::Play(const Schedule& schedule, const 
                                    [](const Instruction& i) { return i.op == Op::kUpdate; });
   if (updates) {
     STOWAGE_CHECK(optimizer_ != nullptr && inputs.scalars) << schedule.name;
-    // Taken before the first instruction: from here on no collective can lack its buffer.
-    STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator_, CatchExceptions([&] {
-                                            for (const auto& group : groups_) {
-                                              group->BeginGradients();
-                                              group->EnsureOptimizerState(*optimizer_);
-                                            }
-                                          })));
+    STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator_, Prepare(before)));
   }
 
   // Arithmetic that fails stops this rank's arithmetic until `agree`, not its collectives.
@@ -156,7 +217,7 @@ absl::StatusOr<AgreementVerdict> Executor::Play(const Schedule& schedule, const 
     const absl::Status thrown = CatchExceptions([&] { status = (this->*what)(run, i); });
     if (!thrown.ok()) status = thrown;
     if (!status.ok()) {
-      run.trouble = Annotate(status, absl::StrCat(OpName(i.op), " ", model_.segments[i.target].name));
+      run.trouble = Annotate(status, absl::StrCat(OpName(i.op), " ", TargetName(i)));
       run.micros.assign(schedule.micro_batches, Run::Micro());
     }
   };
@@ -170,15 +231,24 @@ absl::StatusOr<AgreementVerdict> Executor::Play(const Schedule& schedule, const 
       case Op::kBackward:
         compute(i, &Executor::Backward);
         break;
+      case Op::kRelease:
+        groups_[i.target]->ReleaseCopies();
+        break;
       case Op::kReduce: {
+        compute(i, &Executor::FinishGradients);
         GroupState& group = *groups_[i.target];
-        group.FinishGradients();
+        // Only a rank that is alone can have none, after trouble: nobody waits for its part.
+        if (!group.has_gradients()) break;
         run.events[i.event] =
             communicator_.AllReduce(group.gradients_data(), group.layout().whole_numel(), DType::kFloat32);
         break;
       }
       case Op::kWait:
-        STOWAGE_RETURN_IF_ERROR(run.events[i.event].Wait());
+        if (absl::Status status = run.events[i.event].Wait(); !status.ok()) {
+          // What others still work on is not to be freed under them.
+          for (const Event& event : run.events) event.Wait().IgnoreError();
+          return status;
+        }
         break;
       case Op::kAgree:
         STOWAGE_RETURN_IF_ERROR(Agree(run));
@@ -187,7 +257,7 @@ absl::StatusOr<AgreementVerdict> Executor::Play(const Schedule& schedule, const 
         }
         break;
       case Op::kUpdate:
-        groups_[i.target]->Update(*optimizer_, run.scalars);
+        Update(*groups_[i.target], run);
         break;
     }
   }
@@ -196,7 +266,11 @@ absl::StatusOr<AgreementVerdict> Executor::Play(const Schedule& schedule, const 
 
 ModelShape ShapeOf(const Model& model) {
   ModelShape shape;
-  for (const GroupSpec& group : model.groups) shape.groups.push_back(group.name);
+  const std::vector<std::vector<bool>> in_bf16 = Bf16Parameters(model);
+  for (size_t g = 0; g < model.groups.size(); ++g) {
+    shape.groups.push_back(model.groups[g].name);
+    shape.copied.push_back(std::find(in_bf16[g].begin(), in_bf16[g].end(), true) != in_bf16[g].end());
+  }
   for (const SegmentSpec& segment : model.segments) {
     shape.segments.push_back(segment.name);
     std::vector<int> used;

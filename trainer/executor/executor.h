@@ -6,7 +6,9 @@
 //
 // A step is a transaction up to `agree`: what fails on a rank before it (memory, data, LibTorch) stops that rank's
 // arithmetic but not its part in the collectives that are left; in `agree` all learn of it, nobody updates, and Play
-// returns the same error on every rank.
+// returns the same error on every rank. Then all is as it was before: parameters, optimizer state and modules' buffers
+// to the bit, gradient buffers released, nothing else held. One rank alone may play the same step again and gets the
+// bits of one that was never interrupted.
 #ifndef STOWAGE_TRAINER_EXECUTOR_EXECUTOR_H_
 #define STOWAGE_TRAINER_EXECUTOR_EXECUTOR_H_
 
@@ -48,6 +50,9 @@ struct PlayInputs {
   std::function<absl::StatusOr<UpdateScalars>(const AgreementVerdict&)> scalars;
   // Not owned; null: nobody looks.
   InstructionObserver* observer = nullptr;
+  // Gradient buffers go with the update that has read them, or with the error that ends the step; otherwise they stay
+  // for the next step.
+  bool release_gradients = false;
 };
 
 class Executor {
@@ -56,15 +61,24 @@ class Executor {
   Executor(const Model& model, GroupStates& groups, Communicator& communicator, const Optimizer* optimizer);
 
   // Collective. Returns what was agreed; with an update in the schedule, after it was made. Every rank returns the
-  // same error. Gradient buffers are made at the start and stay (the caller releases them).
+  // same error (ResourceExhausted where memory was short, with the instruction and its segment or group). With several
+  // ranks gradient buffers are taken at the start, so that no collective can lack
+  // its own; one rank alone takes each group's when the first contribution comes.
   absl::StatusOr<AgreementVerdict> Play(const Schedule& schedule, const PlayInputs& inputs);
 
  private:
-  struct Run;  // the state of one Play
+  struct Run;     // the state of one Play
+  struct Before;  // what of the trainer's it would change
 
+  absl::StatusOr<AgreementVerdict> PlayThrough(const Schedule& schedule, const PlayInputs& inputs, Before* before);
+  absl::Status Prepare(Before* before);
+  void PutBack(const Before& before);
   absl::Status Forward(Run& run, const Instruction& instruction);
   absl::Status Backward(Run& run, const Instruction& instruction);
+  absl::Status FinishGradients(Run& run, const Instruction& instruction);
   absl::Status Agree(Run& run);
+  void Update(GroupState& group, const Run& run);
+  std::string TargetName(const Instruction& instruction) const;
 
   const Model& model_;
   GroupStates& groups_;

@@ -59,6 +59,7 @@ struct Experiment {
   std::string precision = "fp32";
   std::vector<std::string> fp32_segments;
   std::function<absl::StatusOr<Batch>(int rank, int64_t step, Batch)> meddle;  // changes or refuses a batch
+  std::function<void()> before_agree;
 };
 
 struct Outcome {
@@ -83,12 +84,16 @@ Outcome RunRank(const Experiment& setup, Communicator& communicator) {
     PlayInputs inputs;
     inputs.seed = 3;
     inputs.step = step;
+    inputs.release_gradients = setup.release_gradients;
     inputs.global_index = [&](int m) { return cut.GlobalIndex(rank, m); };
     inputs.batch = [&](int m) -> absl::StatusOr<Batch> {
       const int64_t index = cut.GlobalIndex(rank, m);
       Batch batch = MakeBatch(step, cut.First(index), cut.Size(index), setup.model.context);
       if (setup.meddle) return setup.meddle(rank, step, std::move(batch));
       return batch;
+    };
+    inputs.before_agree = [&](AgreementWords*) {
+      if (setup.before_agree) setup.before_agree();
     };
     inputs.scalars = [&](const AgreementVerdict& verdict) -> absl::StatusOr<UpdateScalars> {
       if (verdict.non_finite > 0) return absl::FailedPreconditionError("not finite");
@@ -105,9 +110,6 @@ Outcome RunRank(const Experiment& setup, Communicator& communicator) {
       break;
     }
     outcome.losses.push_back(verdict->loss_sum / static_cast<double>(verdict->tokens));
-    if (setup.release_gradients) {
-      for (const auto& group : groups) group->ReleaseGradients();
-    }
   }
   for (const auto& group : groups) {
     std::vector<float> values;
@@ -362,6 +364,37 @@ TEST(ExecutorTest, EvaluatingTwelveLayersHoldsNoMoreThanEvaluatingOne) {
   const int64_t one = EvaluationPeak(1), twelve = EvaluationPeak(12);
   EXPECT_GT(one, 0);
   EXPECT_LE(twelve, one + one / 20);
+}
+
+TEST(ExecutorTest, GradientsAndCopiesAreHeldOnlyWhileTheStepNeedsThem) {
+  const int64_t gradients = TheLedger().live(Category::kGradients);
+  const int64_t copies = TheLedger().live(Category::kParameters);
+  const int64_t last_norm = 2 * Tiny().width * 4;  // a group without copies: its parameters stay in fp32
+  for (const char* precision : {"fp32", "bf16"}) {
+    Experiment setup;
+    setup.precision = precision;
+    setup.steps = 2;
+    std::vector<int64_t> gradients_at_start, parameters_at_start, parameters_at_agree;
+    setup.meddle = [&](int, int64_t, Batch batch) -> absl::StatusOr<Batch> {
+      gradients_at_start.push_back(TheLedger().live(Category::kGradients) - gradients);
+      parameters_at_start.push_back(TheLedger().live(Category::kParameters) - copies);
+      return batch;
+    };
+    setup.before_agree = [&] { parameters_at_agree.push_back(TheLedger().live(Category::kParameters) - copies); };
+    setup.global_batch = setup.micro_batch;  // one micro-batch: the step begins where its batch is read
+    const Outcome outcome = RunSolo(setup);
+    ASSERT_TRUE(outcome.status.ok()) << outcome.status.ToString();
+    EXPECT_EQ(gradients_at_start, (std::vector<int64_t>{0, 0})) << precision;
+    ASSERT_EQ(parameters_at_agree.size(), 2u);
+    if (setup.precision == "bf16") {
+      EXPECT_EQ(parameters_at_start[0], last_norm);  // copies are made by the first forward that wants them
+      EXPECT_GT(parameters_at_start[1], last_norm);  // written by the update before
+      EXPECT_EQ(parameters_at_agree, (std::vector<int64_t>{last_norm, last_norm}));
+    } else {
+      EXPECT_EQ(parameters_at_agree, parameters_at_start);
+    }
+    EXPECT_EQ(TheLedger().live(Category::kGradients), gradients) << precision;
+  }
 }
 
 TEST(ExecutorTest, AnExceptionOfLibTorchBecomesAStatusThatNamesTheInstruction) {

@@ -4,8 +4,12 @@
 
 namespace stowage {
 
-void GradientSlot::Add(const at::Tensor& contribution) {
+void GradientSlot::Open() {
+  if (!view_.defined() && open_) open_();
   STOWAGE_CHECK(view_.defined()) << "a gradient came when none was asked for";
+}
+
+void GradientSlot::Add(const at::Tensor& contribution) {
   Target target = Write();
   if (target.accumulate) {
     target.view.add_(contribution);
@@ -15,8 +19,7 @@ void GradientSlot::Add(const at::Tensor& contribution) {
 }
 
 void GradientSlot::ZeroIfUnwritten() {
-  if (!written_) view_.zero_();
-  written_ = true;
+  if (!written_) Write().view.zero_();
 }
 
 }  // namespace stowage

@@ -60,12 +60,20 @@ class GradientSlot {
     written_ = false;
   }
 
+  // The buffer is still to be made: `open` makes and binds it, and is called when the first contribution of the step
+  // comes. It may throw what LibTorch throws when memory is short.
+  void BindWhenWritten(std::function<void()> open) {
+    Bind(at::Tensor());
+    open_ = std::move(open);
+  }
+
   // For operators that write by themselves: `accumulate` says whether to add to what is there.
   struct Target {
     at::Tensor view;
     bool accumulate = false;
   };
   Target Write() {
+    Open();
     Target target{view_, written_};
     written_ = true;
     return target;
@@ -78,8 +86,11 @@ class GradientSlot {
   void ZeroIfUnwritten();
 
  private:
+  void Open();
+
   at::Tensor view_;
   bool written_ = false;
+  std::function<void()> open_;  // empty: Bind gives the buffer
 };
 
 // A parameter inside a segment: its value, and where its gradient goes (null: no gradient is wanted).

@@ -70,7 +70,7 @@ absl::Status BroadcastState(const Optimizer* optimizer, Communicator& communicat
   for (const auto& group : state->groups) {
     const int64_t bytes = group->layout().whole_numel() * DTypeBytes(DType::kFloat32);
     STOWAGE_RETURN_IF_ERROR(communicator.Broadcast(group->parameters_data(), bytes, 0).Wait());
-    group->WriteCopies();
+    group->ParametersWritten();
     if (optimizer == nullptr) continue;
     for (size_t k = 0; k < optimizer->state_tensors().size(); ++k) {
       STOWAGE_RETURN_IF_ERROR(communicator.Broadcast(group->optimizer_data(static_cast<int>(k)), bytes, 0).Wait());

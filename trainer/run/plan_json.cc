@@ -41,7 +41,7 @@ std::string PlanJson(const Config& config, const Model& model, const Schedule& t
       line["micro"] = i.micro;
     }
     if (i.op == Op::kForward) line["keep"] = i.keep == Keep::kAll ? "all" : "nothing";
-    if (i.op == Op::kReduce || i.op == Op::kUpdate) line["group"] = shape.groups[i.target];
+    if (i.op == Op::kRelease || i.op == Op::kReduce || i.op == Op::kUpdate) line["group"] = shape.groups[i.target];
     if (i.event >= 0) line["event"] = i.event;
     plan["train_step"].push_back(line);
   }

@@ -71,6 +71,7 @@ absl::StatusOr<StepMetrics> TrainLoop::Step(int64_t step, AgreementVerdict* verd
   inputs.mode = PassMode::kTrain;
   inputs.seed = static_cast<uint64_t>(in_.config.run.seed);
   inputs.step = step;
+  inputs.release_gradients = in_.config.train.zero_grad == "release";
   inputs.global_index = [&](int m) { return cut.GlobalIndex(rank, m); };
   inputs.batch = [&](int m) -> absl::StatusOr<Batch> {
     const int64_t index = cut.GlobalIndex(rank, m);
@@ -84,9 +85,6 @@ absl::StatusOr<StepMetrics> TrainLoop::Step(int64_t step, AgreementVerdict* verd
   };
   inputs.scalars = [&](const AgreementVerdict& v) { return Scalars(step, cut.per_rank(), v, &metrics); };
   STOWAGE_ASSIGN_OR_RETURN(*verdict, executor_.Play(schedule_, inputs));
-  if (in_.config.train.zero_grad == "release") {
-    for (const auto& group : in_.state.groups) group->ReleaseGradients();
-  }
 
   metrics.seconds = absl::ToDoubleSeconds(absl::Now() - start);
   metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;

@@ -8,6 +8,8 @@ absl::string_view OpName(Op op) {
       return "forward";
     case Op::kBackward:
       return "backward";
+    case Op::kRelease:
+      return "release";
     case Op::kReduce:
       return "reduce";
     case Op::kAgree:

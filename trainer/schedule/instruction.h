@@ -4,7 +4,7 @@
 // it, the executor plays it in order. Instructions of other lanes (communication) are issued where they stand and end
 // at the `wait` that names their event; buffers are freed there and nowhere else.
 //
-// Here so far: forward, backward, reduce, agree, update, wait. Gather, release, fetch, evict, stash, unstash and
+// Here so far: forward, backward, release, reduce, agree, update, wait. Gather, fetch, evict, stash, unstash and
 // recompute join as further values of Op with the same fields.
 //
 // Plain data. Torch-free.
@@ -22,6 +22,7 @@ namespace stowage {
 enum class Op : uint8_t {
   kForward,   // run segment `target` on micro-batch `micro`
   kBackward,  // gradients of segment `target` into its groups' gradient buffers, and to the segment before
+  kRelease,   // drop group `target`'s copies in the compute dtype: no instruction of this step reads them any more
   kReduce,    // sum group `target`'s gradient buffer over ranks; ends at event `event`
   kAgree,     // ranks agree on loss, tokens, norm, trouble and signals; the end of what can be undone
   kUpdate,    // optimizer step on this rank's part of group `target`
@@ -36,7 +37,7 @@ enum class Keep : uint8_t {
 
 struct Instruction {
   Op op = Op::kForward;
-  int target = -1;  // segment (forward, backward) or group (reduce, update)
+  int target = -1;  // segment (forward, backward) or group (release, reduce, update)
   int micro = -1;   // which of this rank's micro-batches, from 0 (forward, backward)
   int event = -1;   // set by reduce, named by wait
   Keep keep = Keep::kAll;

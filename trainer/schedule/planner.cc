@@ -7,6 +7,7 @@ namespace {
 
 Instruction Forward(int segment, int micro, Keep keep) { return {Op::kForward, segment, micro, -1, keep}; }
 Instruction Backward(int segment, int micro) { return {Op::kBackward, segment, micro, -1, Keep::kAll}; }
+Instruction Release(int group) { return {Op::kRelease, group, -1, -1, Keep::kAll}; }
 Instruction Reduce(int group, int event) { return {Op::kReduce, group, -1, event, Keep::kAll}; }
 Instruction Wait(int event) { return {Op::kWait, -1, -1, event, Keep::kAll}; }
 Instruction Agree() { return {Op::kAgree, -1, -1, -1, Keep::kAll}; }
@@ -27,19 +28,25 @@ Schedule WriteTrainStep(const ModelShape& model, int micro_batches) {
   schedule.name = "train step";
   schedule.micro_batches = micro_batches;
   auto& list = schedule.instructions;
+  // In the order in which gradients are done. Each update gives back its gradients, so the largest group of a language
+  // model, its embedding, takes the bytes of its new copies when those of all others are free.
+  std::vector<Instruction> updates;
   for (int m = 0; m < micro_batches; ++m) {
     for (int s = 0; s < segments; ++s) list.push_back(Forward(s, m, Keep::kAll));
     for (int s = segments - 1; s >= 0; --s) {
       list.push_back(Backward(s, m));
       if (m != micro_batches - 1) continue;
       for (int g = 0; g < groups; ++g) {
-        if (first_use[g] == s) list.push_back(Reduce(g, schedule.events++));
+        if (first_use[g] != s) continue;
+        if (!model.copied.empty() && model.copied[g]) list.push_back(Release(g));
+        list.push_back(Reduce(g, schedule.events++));
+        updates.push_back(Update(g));
       }
     }
   }
   for (int e = 0; e < schedule.events; ++e) list.push_back(Wait(e));
   list.push_back(Agree());
-  for (int g = 0; g < groups; ++g) list.push_back(Update(g));
+  list.insert(list.end(), updates.begin(), updates.end());
   return schedule;
 }
 
@@ -71,6 +78,7 @@ std::string ScheduleTable(const Schedule& schedule, const ModelShape& model) {
       case Op::kReduce:
         absl::StrAppend(&table, " ", model.groups[i.target], " -> e", i.event);
         break;
+      case Op::kRelease:
       case Op::kUpdate:
         absl::StrAppend(&table, " ", model.groups[i.target]);
         break;

@@ -19,10 +19,11 @@ struct ModelShape {
   std::vector<std::string> segments;          // names, in forward order
   std::vector<std::string> groups;            // names
   std::vector<std::vector<int>> groups_used;  // per segment, without repetition
+  std::vector<bool> copied;                   // per group: segments work on copies in another dtype; empty: none does
 };
 
-// forward and backward of every micro-batch; in the last one, `reduce g` as soon as g's last use in backward is done
-// (so it overlaps with what is left); then wait, agree, update.
+// forward and backward of every micro-batch; in the last one, as soon as g's last use in backward is done, `release g`
+// if it has copies and `reduce g` (which so overlaps with what is left); then wait, agree, and update in the order of the reductions.
 Schedule WriteTrainStep(const ModelShape& model, int micro_batches);
 
 // forward of every micro-batch keeping nothing, then agree.

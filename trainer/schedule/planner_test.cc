@@ -18,7 +18,17 @@ TEST(PlannerTest, OneMicroBatchReadsAsAStep) {
             "backward layer.0 micro 0\nreduce l0 -> e2\n"
             "backward embedding micro 0\nreduce embedding -> e3\n"
             "wait e0\nwait e1\nwait e2\nwait e3\nagree\n"
-            "update embedding\nupdate l0\nupdate l1\nupdate norm\n");
+            "update norm\nupdate l1\nupdate l0\nupdate embedding\n");
+}
+
+TEST(PlannerTest, CopiesAreReleasedAfterTheirLastUseInTheLastMicroBatch) {
+  ModelShape model = Tied();
+  model.copied = {true, false, true, false};
+  const std::string table = ScheduleTable(WriteTrainStep(model, 2), model);
+  EXPECT_NE(table.find("backward layer.1 micro 1\nrelease l1\nreduce l1"), std::string::npos) << table;
+  EXPECT_NE(table.find("backward embedding micro 1\nrelease embedding\nreduce embedding"), std::string::npos) << table;
+  EXPECT_EQ(table.find("micro 0\nrelease"), std::string::npos) << table;
+  EXPECT_EQ(table.find("release l0"), std::string::npos) << table;
 }
 
 TEST(PlannerTest, GradientsAreReducedOnceHoweverManyMicroBatches) {

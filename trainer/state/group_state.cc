@@ -4,6 +4,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -23,16 +24,35 @@ FlatLayout LayoutOf(const GroupSpec& spec, int world_size) {
 // fp32 starts parameters at 16 elements; in bf16 a 64-byte boundary is 32 of them.
 constexpr int64_t kCopyAlignmentNumel = 32;
 
+std::vector<int> Chosen(const std::vector<bool>& of) {
+  std::vector<int> chosen;
+  for (size_t i = 0; i < of.size(); ++i) {
+    if (of[i]) chosen.push_back(static_cast<int>(i));
+  }
+  return chosen;
+}
+
+FlatLayout CopyLayout(const FlatLayout& layout, const std::vector<int>& copied) {
+  std::vector<int64_t> numels;
+  for (int i : copied) numels.push_back(layout.numel(i));
+  return FlatLayout(numels, /*world_size=*/1, kCopyAlignmentNumel);
+}
+
 uint16_t* Bits(const at::Tensor& t) { return reinterpret_cast<uint16_t*>(t.data_ptr<at::BFloat16>()); }
 
 }  // namespace
 
 GroupState::GroupState(const GroupSpec& spec, int world_size, const std::vector<bool>& in_bf16)
-    : spec_(spec), layout_(LayoutOf(spec, world_size)), slots_(spec.parameters.size()) {
-  const bool any_copy = std::find(in_bf16.begin(), in_bf16.end(), true) != in_bf16.end();
+    : spec_(spec),
+      layout_(LayoutOf(spec, world_size)),
+      copied_(Chosen(in_bf16)),
+      copy_layout_(CopyLayout(layout_, copied_)),
+      copy_leaves_(spec.parameters.size()),
+      slots_(spec.parameters.size()) {
+  STOWAGE_CHECK(in_bf16.empty() || static_cast<int>(in_bf16.size()) == layout_.parameters()) << in_bf16.size();
   {
     // Beside copies that segments work with, the masters are the optimizer's.
-    CategoryScope scope(any_copy ? Category::kOptimizer : Category::kParameters);
+    CategoryScope scope(copied_.empty() ? Category::kParameters : Category::kOptimizer);
     parameters_ = at::zeros({layout_.whole_numel()}, at::kFloat);
   }
   for (int i = 0; i < layout_.parameters(); ++i) {
@@ -42,37 +62,42 @@ GroupState::GroupState(const GroupSpec& spec, int world_size, const std::vector<
     leaves_.push_back(leaf);
     ranges_.push_back({layout_.offset(i), layout_.offset(i) + layout_.numel(i), 1.0, spec_.parameters[i].decay()});
   }
-  MakeCopies(in_bf16);
 }
 
-void GroupState::MakeCopies(const std::vector<bool>& in_bf16) {
-  copy_leaves_.resize(layout_.parameters());
-  STOWAGE_CHECK(in_bf16.empty() || static_cast<int>(in_bf16.size()) == layout_.parameters()) << in_bf16.size();
-  std::vector<int> copied;
-  std::vector<int64_t> numels;
-  for (size_t i = 0; i < in_bf16.size(); ++i) {
-    if (!in_bf16[i]) continue;
-    copied.push_back(static_cast<int>(i));
-    numels.push_back(layout_.numel(static_cast<int>(i)));
-  }
-  if (copied.empty()) return;
-  const FlatLayout layout(numels, /*world_size=*/1, kCopyAlignmentNumel);
+void GroupState::TakeCopies() {
+  if (copied_.empty() || copies_.defined()) return;
   CategoryScope scope(Category::kParameters);
-  copies_ = at::zeros({layout.whole_numel()}, at::kBFloat16);
-  for (size_t k = 0; k < copied.size(); ++k) {
-    const int i = copied[k];
-    at::Tensor leaf = copies_.narrow(0, layout.offset(static_cast<int>(k)), numels[k]).view(spec_.parameters[i].shape);
-    copy_leaves_[i] = leaf.detach().set_requires_grad(true);
+  copies_ = at::empty({copy_layout_.whole_numel()}, at::kBFloat16);
+  for (size_t k = 0; k < copied_.size(); ++k) {
+    const int i = copied_[k];
+    at::Tensor leaf = copies_.narrow(0, copy_layout_.offset(static_cast<int>(k)), layout_.numel(i))
+                          .view(spec_.parameters[i].shape)
+                          .detach();
+    copy_leaves_[i] = leaf.set_requires_grad(true);
     ranges_[i].bf16 = Bits(leaf);
   }
 }
 
 void GroupState::WriteCopies() {
-  for (int i = 0; i < layout_.parameters(); ++i) {
-    if (ranges_[i].bf16 == nullptr) continue;
+  TakeCopies();
+  for (int i : copied_) {
     kernels::CastFp32ToBf16(parameters_data() + layout_.offset(i), ranges_[i].bf16, layout_.numel(i));
   }
   copies_written_ = true;
+}
+
+void GroupState::ReleaseCopies() {
+  for (int i : copied_) {
+    copy_leaves_[i] = at::Tensor();
+    ranges_[i].bf16 = nullptr;
+  }
+  copies_ = at::Tensor();
+  copies_written_ = false;
+}
+
+void GroupState::ParametersWritten() {
+  ReleaseCopies();
+  parameters_written_ = true;
 }
 
 void GroupState::TakeInitialValues(const std::vector<at::Tensor>& values) {
@@ -106,18 +131,25 @@ void GroupState::Initialize(uint64_t seed) {
         break;
     }
   }
-  WriteCopies();
+  ParametersWritten();
 }
 
 Parameter GroupState::parameter(int i, at::ScalarType dtype, bool with_gradient) {
   GradientSlot* slot = with_gradient ? &slots_[i] : nullptr;
   if (dtype == at::kFloat || spec_.parameters[i].keep_fp32) return {leaves_[i], slot};
-  STOWAGE_CHECK(dtype == at::kBFloat16 && copy_leaves_[i].defined() && copies_written_)
+  STOWAGE_CHECK(dtype == at::kBFloat16 && parameters_written_ &&
+                std::find(copied_.begin(), copied_.end(), i) != copied_.end())
       << spec_.parameters[i].name << " in " << c10::toString(dtype);
+  if (!copies_written_) WriteCopies();
   return {copy_leaves_[i], slot};
 }
 
-void GroupState::BeginGradients() {
+void GroupState::BeginGradients(Take take) {
+  for (GradientSlot& slot : slots_) slot.BindWhenWritten([this] { TakeGradients(); });
+  if (gradients_.defined() || take == Take::kNow) TakeGradients();
+}
+
+void GroupState::TakeGradients() {
   if (!gradients_.defined()) {
     CategoryScope scope(Category::kGradients);
     gradients_ = at::empty({layout_.whole_numel()}, at::kFloat);
@@ -139,7 +171,7 @@ void GroupState::FinishGradients() {
 }
 
 void GroupState::ReleaseGradients() {
-  for (GradientSlot& slot : slots_) slot.Bind(at::Tensor());
+  for (GradientSlot& slot : slots_) slot = GradientSlot();
   gradients_ = at::Tensor();
 }
 
@@ -158,7 +190,8 @@ void GroupState::Update(const Optimizer& optimizer, const UpdateScalars& scalars
   std::vector<float*> states;
   for (at::Tensor& state : optimizer_state_) states.push_back(state.data_ptr<float>());
   optimizer.Update(parameters_data(), gradients_data(), states, ranges_, scalars);
-  copies_written_ = true;
+  parameters_written_ = true;
+  copies_written_ = copies_.defined();
 }
 
 }  // namespace stowage

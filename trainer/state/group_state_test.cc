@@ -1,5 +1,6 @@
 #include "trainer/state/group_state.h"
 
+#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -47,7 +48,7 @@ TEST(GroupStateTest, CopiesInBf16AreTheMastersRoundedAfterEveryWayOfWritingThem)
     ASSERT_TRUE(optimizer.ok());
     group.EnsureOptimizerState(**optimizer);
     for (int step = 1; step <= 3; ++step) {
-      group.BeginGradients();
+      group.BeginGradients(GroupState::Take::kNow);
       for (int64_t k = 0; k < group.layout().whole_numel(); ++k) {
         group.gradients_data()[k] = 0.01f * static_cast<float>(k % 17 - 8);
       }
@@ -60,9 +61,51 @@ TEST(GroupStateTest, CopiesInBf16AreTheMastersRoundedAfterEveryWayOfWritingThem)
       ExpectCopiesFollow(group);
     }
     group.parameters_data()[group.layout().offset(2)] = 1.2345678f;  // a restore
-    group.WriteCopies();
+    group.ParametersWritten();
     ExpectCopiesFollow(group);
   }
+}
+
+TEST(GroupStateTest, CopiesThatWereReleasedAreMadeAnewByWhoeverWantsThemFirst) {
+  GroupState group(Spec(), /*world_size=*/2, kInBf16);
+  group.Initialize(1);
+  const auto optimizer = MakeOptimizer(OptimizerConfig());
+  ASSERT_TRUE(optimizer.ok());
+  group.EnsureOptimizerState(**optimizer);
+  for (const bool taken_before : {true, false}) {
+    group.ReleaseCopies();
+    if (taken_before) group.TakeCopies();
+    group.BeginGradients(GroupState::Take::kNow);
+    group.FinishGradients();
+    UpdateScalars scalars;
+    scalars.lr = 0.1;
+    scalars.step = 1;
+    group.Update(**optimizer, scalars);
+    ExpectCopiesFollow(group);
+  }
+}
+
+TEST(GroupStateTest, GradientsTakeTheirBytesWhenTheFirstContributionComesIfToldSo) {
+  GroupState group(Spec(), /*world_size=*/1);
+  group.Initialize(1);
+  for (int step = 0; step < 2; ++step) {
+    group.BeginGradients(GroupState::Take::kWhenWritten);
+    EXPECT_FALSE(group.has_gradients());
+    group.parameter(2, at::kFloat, true).gradient->Add(at::full({40}, 2.5f));
+    ASSERT_TRUE(group.has_gradients());
+    group.parameter(2, at::kFloat, true).gradient->Add(at::full({40}, 0.5f));
+    group.FinishGradients();
+    for (int i = 0; i < group.layout().parameters(); ++i) {
+      const float* gradient = group.gradients_data() + group.layout().offset(i);
+      for (int64_t k = 0; k < group.layout().numel(i); ++k) ASSERT_EQ(gradient[k], i == 2 ? 3.0f : 0.0f) << i;
+    }
+    group.ReleaseGradients();
+    EXPECT_FALSE(group.has_gradients());
+  }
+  group.BeginGradients(GroupState::Take::kWhenWritten);
+  group.FinishGradients();  // nothing came at all
+  ASSERT_TRUE(group.has_gradients());
+  for (int64_t k = 0; k < group.layout().whole_numel(); ++k) ASSERT_EQ(group.gradients_data()[k], 0.0f);
 }
 
 TEST(GroupStateTest, AParameterComesInTheSegmentsDtypeUnlessItIsToStayInFp32) {
@@ -103,8 +146,12 @@ TEST(GroupStateTest, WorkingWeightsInBf16TakeHalfTheBytesAndTheMastersAreCounted
     EXPECT_EQ(bytes(Category::kOptimizer), optimizer_before);
   }
   GroupState group(spec, 1, {true});
+  group.Initialize(1);
+  group.parameter(0, at::kBFloat16, false);
   EXPECT_EQ(bytes(Category::kParameters) - before, fp32 / 2);
   EXPECT_EQ(bytes(Category::kOptimizer) - optimizer_before, fp32);
+  group.ReleaseCopies();
+  EXPECT_EQ(bytes(Category::kParameters), before);
 }
 
 using GroupStateDeathTest = testing::Test;
