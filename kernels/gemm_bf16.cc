@@ -17,6 +17,7 @@
 #include "kernels/bf16.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_internal.h"
+#include "kernels/scratch.h"
 
 // LibTorch's headers carry those of another oneDNN, under the same names: this target must not depend on LibTorch.
 static_assert(DNNL_VERSION_MAJOR == 2, "not the oneDNN that is linked");
@@ -134,26 +135,17 @@ class ProductCache {
   std::unordered_map<Key, std::shared_ptr<const Product>, absl::Hash<Key>> products_;
 };
 
-// What oneDNN packs into, per calling thread, kept for the next call: brgemm's 0.1 to 3 MiB at a GPT's shapes, and up
-// to kMostScratchBytes for its gemm, except where rows lie apart: brgemm does not take those, and so there is no
-// choice.
-void* Scratch(size_t bytes) {
-  constexpr size_t kAlignment = 64;
-  thread_local std::vector<char> buffer;
-  if (buffer.size() < bytes + kAlignment) buffer.resize(bytes + kAlignment);
-  void* start = buffer.data();
-  size_t space = buffer.size();
-  return std::align(kAlignment, bytes, start, space);
-}
-
 void Run(const Product& product, const void* a, const void* b, void* c) {
   const dnnl::engine& engine = Engine();
   dnnl::stream stream(engine);
+  // What oneDNN packs into: brgemm's 0.1 to 3 MiB at a GPT's shapes, and up to kMostScratchBytes for its gemm, except
+  // where rows lie apart: brgemm does not take those, and so there is no choice.
+  const Scratch scratch(product.scratch.get_size());
   product.primitive.execute(
       stream, {{DNNL_ARG_SRC, dnnl::memory(product.a, engine, const_cast<void*>(a))},
                {DNNL_ARG_WEIGHTS, dnnl::memory(product.b, engine, const_cast<void*>(b))},
                {DNNL_ARG_DST, dnnl::memory(product.c, engine, c)},
-               {DNNL_ARG_SCRATCHPAD, dnnl::memory(product.scratch, engine, Scratch(product.scratch.get_size()))}});
+               {DNNL_ARG_SCRATCHPAD, dnnl::memory(product.scratch, engine, scratch.data())}});
   stream.wait();
 }
 

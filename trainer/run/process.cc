@@ -7,13 +7,27 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <c10/core/CPUAllocator.h>
 #include <torch/version.h>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
+#include "kernels/scratch.h"
+#include "memory/category_scope.h"
 #include "memory/counting_allocator.h"
 
 namespace stowage {
+namespace {
+
+// Kernels' scratch as tensors' workspace: counted in the ledger, and from the pool.
+void* TakeScratch(size_t bytes) {
+  const CategoryScope scope(Category::kWorkspace);
+  return c10::GetCPUAllocator()->raw_allocate(bytes);
+}
+
+void FreeScratch(void* block) { c10::GetCPUAllocator()->raw_deallocate(block); }
+
+}  // namespace
 
 Ledger& ProcessLedger() {
   static Ledger* const ledger = new Ledger;  // never destroyed: tensors may outlive main
@@ -30,6 +44,7 @@ void SetUpProcess(int threads) {
     std::signal(SIGXFSZ, SIG_IGN);
     const absl::Status installed = InstallCountingAllocator(&ProcessLedger());
     STOWAGE_CHECK(installed.ok()) << installed.ToString();
+    kernels::SetScratchFunctions({&TakeScratch, &FreeScratch});
     return true;
   }();
   (void)once;
