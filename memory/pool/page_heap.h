@@ -68,6 +68,7 @@ class PageHeap {
   Statistics GetStatistics() const;
   int64_t used_pages() const { return statistics_.used_pages; }
   int64_t resident_pages() const { return statistics_.resident_pages; }
+  int64_t frontier_pages() const { return frontier_; }  // the range up to here was ever part of a run
   int64_t fresh_pages() const { return statistics_.fresh_pages; }
   bool Contains(const void* p) const {
     return p >= range_->base() && p < range_->base() + range_->bytes();

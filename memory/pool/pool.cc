@@ -1,5 +1,7 @@
 #include "memory/pool/pool.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <map>
 #include <utility>
@@ -228,6 +230,28 @@ int64_t Pool::Trim(int64_t keep_bytes) {
 void Pool::SetLimit(int64_t limit_bytes) {
   const std::lock_guard<std::mutex> lock(mu_);
   pages_.set_limit_pages(limit_bytes == PageHeap::kNoLimit ? PageHeap::kNoLimit : limit_bytes / kPageBytes);
+}
+
+int64_t Pool::TouchedBytes() const {
+  int64_t pages = 0;
+  {
+    const std::lock_guard<std::mutex> lock(mu_);
+    pages = pages_.frontier_pages();
+  }
+  // The rest of the last huge page was made usable with it, and may have been filled with it.
+  constexpr int64_t kHugePage = 512;
+  const int64_t range_pages = (end_ - begin_) / kPageBytes;
+  pages = std::min((pages + kHugePage - 1) / kHugePage * kHugePage, range_pages);
+  constexpr int64_t kAtOnce = 16384;  // 64 MiB: the vector stays small
+  std::vector<unsigned char> present(std::min(pages, kAtOnce));
+  int64_t touched = 0;
+  for (int64_t first = 0; first < pages; first += kAtOnce) {
+    const int64_t count = std::min(kAtOnce, pages - first);
+    char* const from = const_cast<char*>(begin_) + first * kPageBytes;
+    if (mincore(from, static_cast<size_t>(count * kPageBytes), present.data()) != 0) return 0;
+    touched += std::count_if(present.begin(), present.begin() + count, [](unsigned char p) { return (p & 1) != 0; });
+  }
+  return touched * kPageBytes;
 }
 
 PoolStatistics Pool::Statistics() const {

@@ -71,6 +71,9 @@ class Pool final : public BlockSource {
 
   void SetLimit(int64_t limit_bytes);
   PoolStatistics Statistics() const;
+  // Bytes of the range that the system holds pages for right now (mincore): below `resident` where blocks have not been
+  // written yet, above it where a huge page covers more than its blocks. Costs about 1 ms a GiB.
+  int64_t TouchedBytes() const;
   // Whether the address lies in the pool's range.
   bool Contains(const void* p) const;
 

@@ -228,5 +228,21 @@ TEST(PoolTest, TwoPoolsDoNotMix) {
   three->Free(a, 100);
 }
 
+TEST(PoolTest, TouchedBytesAreThoseThatWereWritten) {
+  const auto pool = *Pool::Create({});
+  EXPECT_EQ(pool->TouchedBytes(), 0);
+  constexpr size_t kBytes = size_t{64} << 20;
+  char* block = static_cast<char*>(pool->Allocate(kBytes));
+  std::memset(block, 1, kBytes / 4);
+  // Huge pages fill up to 2 MiB more.
+  EXPECT_GE(pool->TouchedBytes(), static_cast<int64_t>(kBytes / 4));
+  EXPECT_LE(pool->TouchedBytes(), static_cast<int64_t>(kBytes / 4) + (int64_t{2} << 20));
+  std::memset(block, 1, kBytes);
+  EXPECT_EQ(pool->TouchedBytes(), static_cast<int64_t>(kBytes));
+  pool->Free(block, kBytes);
+  pool->Trim();
+  EXPECT_EQ(pool->TouchedBytes(), 0);
+}
+
 }  // namespace
 }  // namespace stowage
