@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <tuple>
 #include <unordered_map>
@@ -97,7 +98,7 @@ std::shared_ptr<const Product> MakeProduct(const Key& key) {
   // Inside a parallel region the primitive runs on one thread, and must be made for one.
   const int threads_before = omp_get_max_threads();
   omp_set_num_threads(key.threads);
-  bool made = false;
+  bool made = false, memory = true;
   try {
     // A name of its own: oneDNN 2.6 goes on reading it as long as it looks for implementations.
     const dnnl::matmul::desc matmul(product->a, product->b, product->c);
@@ -107,12 +108,16 @@ std::shared_ptr<const Product> MakeProduct(const Key& key) {
       product->primitive = dnnl::matmul(chosen);
       made = true;
     }
+  } catch (const std::bad_alloc&) {
+    memory = false;
   } catch (const dnnl::error& error) {
-    STOWAGE_CHECK(error.status == dnnl_unimplemented)
+    memory = error.status != dnnl_out_of_memory;
+    STOWAGE_CHECK(error.status == dnnl_unimplemented || !memory)
         << "oneDNN matmul: " << error.what() << " (" << error.status << "), m " << key.m << " n " << key.n << " k "
         << key.k << " lda " << key.lda << " ldb " << key.ldb << " ldc " << key.ldc;
   }
   omp_set_num_threads(threads_before);
+  if (!memory) throw std::bad_alloc();
   return made ? product : nullptr;
 }
 

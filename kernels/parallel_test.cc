@@ -1,6 +1,7 @@
 #include "kernels/parallel.h"
 
 #include <mutex>
+#include <new>
 #include <set>
 #include <thread>
 #include <utility>
@@ -60,6 +61,23 @@ TEST(ParallelForTest, UsesTheThreadsOfLibTorchsTeam) {
     ids.insert(std::this_thread::get_id());
   });
   EXPECT_EQ(ids.size(), 2u) << "is parallel.cc compiled with -fopenmp?";
+}
+
+// It must not leave the region on a thread of the team: that would end the process.
+TEST(ParallelForTest, WhatAnyThreadThrowsReachesTheCaller) {
+  const int before = at::get_num_threads();
+  at::set_num_threads(2);
+  for (int64_t bad : {0, 1}) {
+    EXPECT_THROW(ParallelFor(2, 1, 1,
+                             [bad](int64_t begin, int64_t) {
+                               if (begin == bad) throw std::bad_alloc();
+                             }),
+                 std::bad_alloc);
+  }
+  std::vector<int> done(2, 0);
+  ParallelFor(2, 1, 1, [&](int64_t begin, int64_t) { done[begin] = 1; });
+  EXPECT_EQ(done, (std::vector<int>{1, 1}));
+  at::set_num_threads(before);
 }
 
 TEST(ParallelForTest, InsideAParallelRegionItRunsSerially) {

@@ -41,6 +41,8 @@ std::vector<at::Tensor> LossSegment::Forward(const std::vector<at::Tensor>& inpu
   at::Tensor loss;
   try {
     loss = loss_(outputs, *context.batch);
+  } catch (const c10::OutOfMemoryError&) {
+    throw;  // no fault of the function
   } catch (const c10::Error& error) {
     throw std::invalid_argument(absl::StrCat("the loss function, given ",
                                              outputs.empty() ? "nothing" : ShapeText(outputs[0]), " by segment ",

@@ -78,7 +78,9 @@ std::string WordsOf(const std::exception& error) {
 }
 
 bool IsAboutMemory(const std::exception& error) {
-  return dynamic_cast<const std::bad_alloc*>(&error) != nullptr || absl::StrContains(error.what(), "not enough memory");
+  return dynamic_cast<const std::bad_alloc*>(&error) != nullptr ||
+         dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr ||
+         absl::StrContains(error.what(), "not enough memory");
 }
 
 }  // namespace
