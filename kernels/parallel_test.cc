@@ -65,7 +65,7 @@ TEST(ParallelForTest, UsesTheThreadsOfLibTorchsTeam) {
 
 // It must not leave the region on a thread of the team: that would end the process.
 TEST(ParallelForTest, WhatAnyThreadThrowsReachesTheCaller) {
-  const int before = at::get_num_threads();
+  const Machine restore;
   at::set_num_threads(2);
   for (int64_t bad : {0, 1}) {
     EXPECT_THROW(ParallelFor(2, 1, 1,
@@ -77,7 +77,6 @@ TEST(ParallelForTest, WhatAnyThreadThrowsReachesTheCaller) {
   std::vector<int> done(2, 0);
   ParallelFor(2, 1, 1, [&](int64_t begin, int64_t) { done[begin] = 1; });
   EXPECT_EQ(done, (std::vector<int>{1, 1}));
-  at::set_num_threads(before);
 }
 
 TEST(ParallelForTest, InsideAParallelRegionItRunsSerially) {

@@ -8,8 +8,10 @@
 #include "base/hash.h"
 #include "base/status_macros.h"
 #include "base/utf8.h"
+#include "memory/category_scope.h"
 #include "sharding/solo_communicator.h"
 #include "trainer/data/tokenizers/make_tokenizer.h"
+#include "trainer/executor/exceptions.h"
 #include "trainer/run/predict.h"
 #include "trainer/run/train_run.h"
 
@@ -58,9 +60,12 @@ absl::StatusOr<std::string> Sample(const std::string& run_dir_or_checkpoint, con
   for (int64_t i = 0; i < options.tokens; ++i) {
     const int64_t length = std::min<int64_t>(static_cast<int64_t>(tokens.size()), loaded.config.model.context);
     Batch batch;
-    at::Tensor window = at::empty({1, length}, at::kLong);
-    std::copy(tokens.end() - length, tokens.end(), window.data_ptr<int64_t>());
-    batch.tensors["tokens"] = window;
+    STOWAGE_RETURN_IF_ERROR(CatchExceptions([&] {
+      CategoryScope scope(Category::kData);
+      at::Tensor window = at::empty({1, length}, at::kLong);
+      std::copy(tokens.end() - length, tokens.end(), window.data_ptr<int64_t>());
+      batch.tensors["tokens"] = window;
+    }));
     batch.samples = 1;
     STOWAGE_ASSIGN_OR_RETURN(const at::Tensor logits, Predict(loaded.state, batch));
     // A model may have more ids than the text knows (a padded vocabulary): those are never drawn.

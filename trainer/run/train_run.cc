@@ -172,7 +172,10 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
                              options.thread_description));
 
   const auto save = [&](int64_t step) -> absl::Status {
-    for (const auto& group : state.groups) group->EnsureOptimizerState(*optimizer);
+    const absl::Status state_made = CatchExceptions([&] {
+      for (const auto& group : state.groups) group->EnsureOptimizerState(*optimizer);
+    });
+    STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, Annotate(state_made, "optimizer state to be saved")));
     STOWAGE_RETURN_IF_ERROR(AverageBuffers(state.model, communicator));
     std::vector<std::string> said;
     absl::StatusOr<std::string> saved =
