@@ -186,7 +186,8 @@ absl::StatusOr<std::string> Budget::Check() {
   const auto share = [&] {
     return static_cast<double>(measured.outside + measured.pool.peak_resident) / static_cast<double>(options_.bytes);
   };
-  const bool critical = options_.critical_share < 1.0 && share() >= options_.critical_share;
+  const double used = share();
+  const bool critical = options_.critical_share < 1.0 && used >= options_.critical_share;
   // Above the limit the pool's idle pages are the first to go: the outside has grown into their place.
   const bool over = measured.pool.resident > measured.most_pool;
   if (over) pool_->Trim(std::max<int64_t>(0, measured.most_pool - measured.pool.live));
@@ -202,7 +203,6 @@ absl::StatusOr<std::string> Budget::Check() {
         absl::StrCat(options_.source, " is exceeded by ", HumanByteSize(measured.held - options_.bytes), ": ",
                      HeldText(measured), options_.advice.empty() ? "" : "; ", options_.advice));
   }
-  const double used = share();
   const auto line = [&](const char* what, double at) {
     return absl::StrCat("memory ", what, ": the peak is at ", Percent(used), " of ", options_.source, " (threshold ",
                         Percent(at), "); ", HeldText(measured));

@@ -115,10 +115,14 @@ struct OffloadConfig {                    // device | host | disk | auto
 struct MemoryConfig {
   BudgetValue device;
   BudgetValue host;
+  double warning_threshold = 0.75;        // shares of what host comes to
+  double critical_threshold = 0.90;
   BudgetValue disk_limit;                 // disk: {limit, path}
   std::string disk_path;
   std::string recompute = "auto";         // resolved: none. Everything else waits for the sharded step
   OffloadConfig offload;
+  std::optional<int64_t> trace;           // the first steps, whose memory is written down; none
+  std::string allocator = "online";       // online | planned
 };
 
 struct ShardingConfig {

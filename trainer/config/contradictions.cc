@@ -120,6 +120,11 @@ class Checker {
 
   void CheckMemory() {
     const MemoryConfig& memory = config_.memory;
+    if (memory.warning_threshold > memory.critical_threshold) {
+      Conflict("memory.warning_threshold", "memory.critical_threshold",
+               absl::StrCat("memory.warning_threshold ", memory.warning_threshold,
+                            " is above memory.critical_threshold ", memory.critical_threshold));
+    }
     if (!memory.disk_path.empty()) return;
     if (memory.disk_limit.kind != BudgetValue::Kind::kAuto) {
       Conflict("memory.disk.limit", "memory.disk.path",

@@ -165,7 +165,6 @@ TEST(ResolveConfigTest, WhatIsNotBuiltIsRefusedByName) {
       {{"precision=fp16"}, "precision: fp16 is not built yet; fp32 and bf16 are"},
       {{"train.reduce_per=micro"}, "train.reduce_per: micro is not built yet; update is"},
       {{"memory.device=6GiB"}, "memory.device: 6GiB is not built yet; auto is"},
-      {{"memory.host=80%"}, "memory.host: 80% is not built yet; auto is"},
       {{"memory.disk={limit: 40GiB, path: /scratch}"}, "memory.disk.limit: 40GiB is not built yet; auto is"},
       {{"memory.disk.path=/scratch"}, "memory.disk.path: /scratch is not built yet; none is"},
       {{"memory.recompute=every"}, "memory.recompute: every is not built yet; none is"},

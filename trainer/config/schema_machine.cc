@@ -15,12 +15,26 @@ std::vector<Field> MachineFields() {
               "Most that a rank takes on its device. auto: no bound.")
           .Built({"auto"}),
       Declare(STOWAGE_FIELD(memory.host), Budget(), "bytes per rank", Effect::kSpeed,
-              "Most that a rank takes of the host's memory. auto: no bound.")
-          .Built({"auto"}),
+              "Most that a rank holds in the host's memory: heap, code, tensors and the shared windows that it owns. A "
+              "step that needs more ends in an error before the bytes are taken. A share is of what this rank may use: "
+              "the tightest of cgroup, ulimit and batch-system limits, else the machine's memory, divided by the ranks "
+              "of the host. auto: what this rank may use where such a limit exists, else no bound."),
+      Declare(STOWAGE_FIELD(memory.warning_threshold), Number({0.0, 1.0, true}), "share of memory.host",
+              Effect::kRecord, "Said once when the peak reaches it. 1: never."),
+      Declare(STOWAGE_FIELD(memory.critical_threshold), Number({0.0, 1.0, true}), "share of memory.host",
+              Effect::kSpeed,
+              "Said once when the peak reaches it; from then on free heap memory goes back to the system every few "
+              "steps, which costs page faults. 1: never."),
       Declare(STOWAGE_FIELD(memory.recompute), Recompute(), "", Effect::kSpeed,
               "Which activations are computed again in backward and not kept: less memory, up to a third more time, "
               "the same bits. auto: none.")
           .Built({"none"}),
+      Declare(STOWAGE_FIELD(memory.allocator), Choice({"online", "planned"}), "", Effect::kSpeed,
+              "Where a step's tensors lie. online: where the pool has room when they are asked for. planned: as packed "
+              "from one recorded step into one arena, with the pool for what was not foreseen; the same bits."),
+      Declare(STOWAGE_FIELD(memory.trace), Optional("none", WholeNumber(1)), "steps", Effect::kRecord,
+              "How many of the first steps go into memory.trace.json (for chrome://tracing and ui.perfetto.dev) and "
+              "memory.csv: what each instruction held. Costs about 1 KiB an instruction until it is written."),
 
       // memory.disk
       Declare("memory.disk.limit", STOWAGE_MEMBER(memory.disk_limit), Budget(), "bytes per rank", Effect::kSpeed,

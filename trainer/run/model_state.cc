@@ -190,6 +190,10 @@ absl::StatusOr<LoadedModel> LoadModel(const std::string& path, Communicator& com
   loaded.path = headers[0].substr(first + 1, second - first - 1);
   STOWAGE_ASSIGN_OR_RETURN(loaded.config, ParseConfig(headers[0].substr(second + 1), loaded.path + "/config.yaml", {},
                                                       RegisteredOf(own)));
+  absl::StatusOr<std::shared_ptr<HostBudget>> budget =
+      HostBudget::Acquire(loaded.config.memory, communicator.placement(), HostBudget::RanksInProcess(communicator));
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, budget.status()));
+  loaded.budget = *std::move(budget);
   absl::StatusOr<ModelState> state = MakeModelState(loaded.config, communicator.world_size(), own);
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, state.status()));
   loaded.state = *std::move(state);

@@ -15,6 +15,7 @@
 #include "trainer/executor/executor.h"
 #include "trainer/model/segment.h"
 #include "trainer/optimizer/optimizer.h"
+#include "trainer/run/host_budget.h"
 #include "trainer/run/own_kinds.h"
 
 namespace stowage {
@@ -50,6 +51,7 @@ std::vector<TensorPiece> PiecesToSave(const Optimizer& optimizer, int rank, int 
 // A model as a checkpoint or a Hugging Face folder holds it, for evaluating and sampling: its own resolved config,
 // parameters only.
 struct LoadedModel {
+  std::shared_ptr<HostBudget> budget;  // the config's; before `state`, which lives under it
   Config config;
   ModelState state;
   int64_t step = 0;

@@ -2,15 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
+#include "memory/counting_allocator.h"
 #include "memory/process_memory.h"
 #include "trainer/optimizer/learning_rate.h"
 #include "trainer/run/evaluation.h"
 #include "trainer/run/module_buffers.h"
-#include "trainer/run/process.h"
 
 namespace stowage {
 
@@ -25,6 +26,8 @@ TrainLoop::TrainLoop(const TrainLoopInputs& inputs)
     : in_(inputs),
       shape_(ShapeOf(inputs.state.model)),
       executor_(inputs.state.model, inputs.state.groups, inputs.communicator, &inputs.optimizer),
+      planned_(inputs.config.memory.allocator == "planned" ? InstalledPool() : nullptr,
+               [this](const std::string& line) { in_.reporter.Log(line); }),
       last_save_(absl::Now()) {
   result_.steps_done = in_.first_step;
 }
@@ -57,7 +60,7 @@ absl::StatusOr<UpdateScalars> TrainLoop::Scalars(int64_t step, int micro_batches
 
 absl::StatusOr<StepMetrics> TrainLoop::Step(int64_t step, AgreementVerdict* verdict) {
   const absl::Time start = absl::Now();
-  ProcessLedger().ResetPeaks();
+  const PhaseScope phase(in_.memory, Phase::kTrain);
   const std::vector<SampleId> samples = in_.sampler.GlobalBatch(step);
   const MicroBatchCut cut{static_cast<int64_t>(samples.size()), *in_.config.train.micro_batch,
                           in_.communicator.world_size()};
@@ -69,11 +72,13 @@ absl::StatusOr<StepMetrics> TrainLoop::Step(int64_t step, AgreementVerdict* verd
   metrics.counted = Counted(in_.config);
   PlayInputs inputs;
   inputs.mode = PassMode::kTrain;
+  inputs.observer = &in_.memory;
   inputs.seed = static_cast<uint64_t>(in_.config.run.seed);
   inputs.step = step;
   inputs.release_gradients = in_.config.train.zero_grad == "release";
   inputs.global_index = [&](int m) { return cut.GlobalIndex(rank, m); };
   inputs.batch = [&](int m) -> absl::StatusOr<Batch> {
+    if (m == 0) STOWAGE_RETURN_IF_ERROR(CheckBudget(step));
     const int64_t index = cut.GlobalIndex(rank, m);
     if (cut.Size(index) == 0) return Batch();
     return in_.data.train->Read(absl::MakeConstSpan(samples).subspan(cut.First(index), cut.Size(index)));
@@ -84,14 +89,20 @@ absl::StatusOr<StepMetrics> TrainLoop::Step(int64_t step, AgreementVerdict* verd
     words->save_wanted = minutes && absl::Now() - last_save_ >= absl::Minutes(*minutes) ? 1 : 0;
   };
   inputs.scalars = [&](const AgreementVerdict& v) { return Scalars(step, cut.per_rank(), v, &metrics); };
-  STOWAGE_ASSIGN_OR_RETURN(*verdict, executor_.Play(schedule_, inputs));
+  PlannedSteps::Key sizes;
+  for (int m = 0; m < cut.per_rank(); ++m) sizes.push_back(cut.Size(cut.GlobalIndex(rank, m)));
+  planned_.Begin(sizes);
+  in_.memory.BeginStep(step + 1);
+  absl::StatusOr<AgreementVerdict> played = executor_.Play(schedule_, inputs);
+  const Peaks peaks = in_.memory.EndStep();
+  planned_.End(played.ok());
+  STOWAGE_ASSIGN_OR_RETURN(*verdict, std::move(played));
 
   metrics.seconds = absl::ToDoubleSeconds(absl::Now() - start);
   metrics.tokens_per_second = static_cast<double>(metrics.tokens) / metrics.seconds;
-  const LedgerSnapshot snapshot = ProcessLedger().Snapshot();
   for (int c = 0; c < kCategories; ++c) {
     const std::string name(CategoryName(static_cast<Category>(c)));
-    const int64_t peak = snapshot.categories[c].peak;
+    const int64_t peak = peaks.host().categories[c];
     metrics.memory_peak_bytes[name] = peak;
     result_.memory_peak_bytes[name] = std::max(result_.memory_peak_bytes[name], peak);
   }
@@ -100,13 +111,25 @@ absl::StatusOr<StepMetrics> TrainLoop::Step(int64_t step, AgreementVerdict* verd
   return metrics;
 }
 
+absl::Status TrainLoop::CheckBudget(int64_t step) {
+  // Libraries take most of what they ever take in the first steps, some more after an evaluation or a save.
+  constexpr int64_t kFirstSteps = 4;
+  constexpr int64_t kEvery = 8;
+  if (step - in_.first_step >= kFirstSteps && step % kEvery != 0) return absl::OkStatus();
+  STOWAGE_ASSIGN_OR_RETURN(const std::string line, in_.budget.Check());
+  if (!line.empty()) in_.reporter.Say(line);
+  return absl::OkStatus();
+}
+
 absl::Status TrainLoop::Evaluate(int64_t step) {
   if (in_.data.validation == nullptr) return absl::OkStatus();
+  const PhaseScope phase(in_.memory, Phase::kEval);
   STOWAGE_RETURN_IF_ERROR(AverageBuffers(in_.state.model, in_.communicator));
   STOWAGE_ASSIGN_OR_RETURN(
       const EvaluationResult evaluation,
       EvaluateDataset(executor_, shape_, *in_.data.validation, in_.config.train.eval_sequences.value_or(0),
-                      *in_.config.train.micro_batch, in_.communicator.rank(), in_.communicator.world_size()));
+                      *in_.config.train.micro_batch, in_.communicator.rank(), in_.communicator.world_size(),
+                      &in_.memory));
   result_.validation_loss = evaluation.loss;
   in_.reporter.Eval({step, evaluation.loss, evaluation.tokens, evaluation.seconds, evaluation.text_bytes_per_token,
                      evaluation.accuracy, Counted(in_.config)});
@@ -145,6 +168,10 @@ absl::StatusOr<TrainLoopResult> TrainLoop::Run() {
     result_.tokens += metrics.tokens;
     result_.step_seconds += metrics.seconds;
     in_.reporter.Step(metrics);
+    if (in_.memory.trace_is_due()) {
+      const absl::Status traced = in_.memory.WriteTrace();
+      if (!traced.ok()) in_.reporter.Say(absl::StrCat("the memory trace was not written: ", traced.message()));
+    }
 
     const bool last = done == in_.total_steps;
     const bool stop = verdict.stop_signal != 0 && !last;
@@ -156,6 +183,10 @@ absl::StatusOr<TrainLoopResult> TrainLoop::Run() {
       break;
     }
     if (verdict.save_wanted || (config.checkpoint.every && done % *config.checkpoint.every == 0)) SaveInPassing(done);
+  }
+  if (planned_.planned()) {
+    result_.planned = planned_.statistics();
+    in_.reporter.Log(planned_.Summary());
   }
   // The last save is not in passing: without it the run's result would be lost.
   if (saved_step_ != result_.steps_done) STOWAGE_RETURN_IF_ERROR(in_.save(result_.steps_done));

@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,10 @@
 #include "trainer/data/sampler.h"
 #include "trainer/executor/executor.h"
 #include "trainer/optimizer/optimizer.h"
+#include "trainer/run/host_budget.h"
+#include "trainer/run/memory_marks.h"
 #include "trainer/run/model_state.h"
+#include "trainer/run/planned_steps.h"
 #include "trainer/run/reporter.h"
 #include "trainer/run/signals.h"
 
@@ -26,6 +30,7 @@ namespace stowage {
 
 // Everything borrowed; all must outlive the loop.
 struct TrainLoopInputs {
+  MemoryMarks& memory;
   const Config& config;  // resolved
   Communicator& communicator;
   ModelState& state;
@@ -34,6 +39,7 @@ struct TrainLoopInputs {
   const Sampler& sampler;
   Reporter& reporter;
   const SignalWatch& signals;
+  HostBudget& budget;
   int64_t first_step = 0;  // updates done before
   int64_t total_steps = 0;
   // Saves a checkpoint of `step`. Collective; the same status on every rank.
@@ -48,6 +54,7 @@ struct TrainLoopResult {
   double step_seconds = 0.0;
   int stop_signal = 0;     // 0: ran to its end
   std::map<std::string, int64_t> memory_peak_bytes;
+  std::optional<PlannedStatistics> planned;  // nullopt: no step followed a plan
 };
 
 class TrainLoop {
@@ -61,6 +68,8 @@ class TrainLoop {
   absl::StatusOr<StepMetrics> Step(int64_t step, AgreementVerdict* verdict);
   absl::StatusOr<UpdateScalars> Scalars(int64_t step, int micro_batches, const AgreementVerdict& verdict,
                                         StepMetrics* metrics) const;
+  // What lies outside the tensors is measured anew, and what is to be said of it is said.
+  absl::Status CheckBudget(int64_t step);
   absl::Status Evaluate(int64_t step);
   // A run that is stopped saves at once; an evaluation that was due at that step is made by the run that goes on.
   absl::Status EvaluateWhatAStopLeftOut();
@@ -70,6 +79,7 @@ class TrainLoop {
   const TrainLoopInputs in_;
   const ModelShape shape_;
   Executor executor_;
+  PlannedSteps planned_;
   Schedule schedule_;  // of the last step; written anew when the number of micro-batches changes
   TrainLoopResult result_;
   absl::Time last_save_;

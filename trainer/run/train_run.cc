@@ -17,6 +17,9 @@
 #include "trainer/metrics/report.h"
 #include "trainer/run/evaluation.h"
 #include "trainer/run/hf_start.h"
+#include "trainer/run/host_budget.h"
+#include "trainer/run/marks_report.h"
+#include "trainer/run/memory_marks.h"
 #include "trainer/run/model_state.h"
 #include "trainer/run/module_buffers.h"
 #include "trainer/run/plan_json.h"
@@ -97,6 +100,7 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
                                            const TrainOptions& options, const OwnKinds& own) {
   const Registered registered = RegisteredOf(own);
   const SignalWatch signals;  // from here on a signal is answered at the next `agree`
+  MemoryMarks memory(ProcessMarks());
   const int rank = communicator.rank(), world_size = communicator.world_size();
   TrainOutcome outcome;
   outcome.run_dir = options.run_dir.empty() ? absl::StrCat("runs/", asked.run.name) : options.run_dir;
@@ -106,6 +110,12 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
       registered));
   // What can be refused from the config alone is refused before a folder is made.
   STOWAGE_RETURN_IF_ERROR(ResolveWithoutData(asked, registered).status());
+  // Before the first large block, the data's included.
+  const absl::StatusOr<std::shared_ptr<HostBudget>> acquired =
+      HostBudget::Acquire(asked.memory, communicator.placement(), HostBudget::RanksInProcess(communicator));
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, acquired.status()));
+  const std::shared_ptr<HostBudget> budget = *acquired;
+  for (const std::string& warning : budget->resolved().warnings) Print(options, rank, warning);
   STOWAGE_ASSIGN_OR_RETURN(const Data data, OpenDataTogether(asked, communicator, options, own));
   STOWAGE_ASSIGN_OR_RETURN(const Config config, ResolveConfig(asked, data.train->shape(), registered));
   if (!options.resume) {
@@ -126,6 +136,8 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
       config.train.epochs ? *config.train.epochs * sampler.steps_per_epoch() : *config.train.steps;
   const MicroBatchCut cut{config.train.global_batch, *config.train.micro_batch, world_size};
   const Schedule step_schedule = WriteTrainStep(ShapeOf(state.model), cut.per_rank());
+  memory.SetModel(ShapeOf(state.model));
+  if (rank == 0) memory.Trace(config.memory.trace.value_or(0), outcome.run_dir);
   const std::string plan = PlanJson(config, state.model, step_schedule, world_size, options.threads);
   const auto info = [&](int64_t step) {
     CheckpointInfo made =
@@ -146,6 +158,7 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
 
   int64_t first_step = 0;
   if (options.resume) {
+    const PhaseScope phase(memory, Phase::kLoad);
     STOWAGE_ASSIGN_OR_RETURN(first_step, Restore(checkpoints, info(0), *optimizer, communicator, options, &state));
     Print(options, rank, absl::StrCat("resumed at step ", first_step, " of ", total_steps));
     if (first_step > total_steps) {
@@ -153,6 +166,7 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
                                                         ", beyond the ", total_steps, " asked for"));
     }
   } else {
+    const PhaseScope phase(memory, config.model.init_from.empty() ? Phase::kInit : Phase::kLoad);
     STOWAGE_RETURN_IF_ERROR(
         config.model.init_from.empty()
             ? InitializeParameters(static_cast<uint64_t>(config.run.seed), communicator, &state)
@@ -161,7 +175,9 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
 
   absl::Status written;
   if (rank == 0) {
-    written = WriteFileDurably(folder->File("config.yaml"), ConfigToYaml(config));
+    // A bound that depends on the machine stays as it was asked for, so that the file means the same elsewhere.
+    written = WriteFileDurably(folder->File("config.yaml"),
+                               absl::StrCat(ConfigToYaml(config), "\n# Here: ", budget->resolved().source, "\n"));
     if (written.ok()) written = WriteFileDurably(folder->File("plan.json"), plan);
   }
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, written));
@@ -170,8 +186,11 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, reporter.status()));
   reporter->Log(absl::StrCat("rank ", rank, " of ", world_size, " on ", communicator.placement().host, ", ",
                              options.thread_description));
+  reporter->Log(budget->resolved().source);
+  for (const std::string& warning : budget->resolved().warnings) reporter->Log(warning);
 
   const auto save = [&](int64_t step) -> absl::Status {
+    const PhaseScope phase(memory, Phase::kSave);
     const absl::Status state_made = CatchExceptions([&] {
       for (const auto& group : state.groups) group->EnsureOptimizerState(*optimizer);
     });
@@ -185,9 +204,11 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
     if (saved.ok()) reporter->Log(absl::StrCat("saved ", *saved));
     return saved.status();
   };
-  TrainLoop loop({config, communicator, state, *optimizer, data, sampler, *reporter, signals, first_step, total_steps,
-                  save});
+  TrainLoop loop({memory, config, communicator, state, *optimizer, data, sampler, *reporter, signals, *budget, first_step,
+                  total_steps, save});
   absl::StatusOr<TrainLoopResult> result = loop.Run();
+  const absl::Status traced = memory.WriteTrace();  // of a run that ended before all steps to trace
+  if (!traced.ok()) reporter->Say(absl::StrCat("the memory trace was not written: ", traced.message()));
   if (!result.ok()) {
     reporter->Log(absl::StrCat("ended by: ", result.status().message()));
     reporter->Finish();
@@ -209,6 +230,12 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
     report.tokens = result->tokens;
     report.seconds = result->step_seconds;
     report.measured_peak_bytes = result->memory_peak_bytes;
+    ReportMarks(memory, &report);
+    if (result->planned.has_value()) {
+      const PlannedStatistics& planned = *result->planned;
+      report.planned = {planned.arena_bytes, planned.peak_live_bytes, planned.steps, planned.served,
+                        planned.fallbacks()};
+    }
     report.world_size = world_size;
     report.threads = options.threads;
     report.versions = {{"libtorch", LibTorchVersion()}, {"cpu", CpuKind()}};
