@@ -1,6 +1,7 @@
 #include "memory/pool/page_heap.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/check.h"
 
@@ -50,29 +51,47 @@ void PageHeap::SetResident(int64_t page, int64_t pages, bool resident) {
   });
 }
 
-int64_t PageHeap::DiscardIdle(int64_t wanted, int64_t but, int64_t but_pages) {
-  int64_t gone = 0;
-  for (auto run = by_size_.rbegin(); run != by_size_.rend() && gone < wanted; ++run) {
+std::vector<std::pair<int64_t, int64_t>> PageHeap::ChooseIdle(int64_t wanted, int64_t but, int64_t but_pages,
+                                                               int64_t* gone) {
+  std::vector<std::pair<int64_t, int64_t>> chosen;
+  for (auto run = by_size_.rbegin(); run != by_size_.rend() && *gone < wanted; ++run) {
     const int64_t page = run->second, end = run->second + run->first;
     // The part before and the part behind what must stay.
     for (const auto& [first, last] : {std::pair<int64_t, int64_t>{page, std::min(end, but)},
                                       std::pair<int64_t, int64_t>{std::max(page, but + but_pages), end}}) {
       // From the run's end, in steps: no more page faults later than the bound asks for.
       constexpr int64_t kStep = 512;  // a huge page
-      for (int64_t to = last; to > first && gone < wanted;) {
+      for (int64_t to = last; to > first && *gone < wanted;) {
         const int64_t from = std::max(first, (to - 1) / kStep * kStep);
         const int64_t resident = CountResident(from, to - from);
         if (resident > 0) {
-          range_->Discard(from * kPageBytes, (to - from) * kPageBytes);
+          if (!chosen.empty() && chosen.back().first == to) {
+            chosen.back().first = from;  // one call of the system for both
+          } else {
+            chosen.emplace_back(from, to);
+          }
           SetResident(from, to - from, false);
-          gone += resident;
+          *gone += resident;
         }
         to = from;
       }
     }
   }
+  return chosen;
+}
+
+int64_t PageHeap::DiscardIdle(int64_t wanted, int64_t but, int64_t but_pages) {
+  const auto start = std::chrono::steady_clock::now();
+  int64_t gone = 0;
+  const std::vector<std::pair<int64_t, int64_t>> chosen = ChooseIdle(wanted, but, but_pages, &gone);
+  const auto between = std::chrono::steady_clock::now();
+  for (const auto& [from, to] : chosen) range_->Discard(from * kPageBytes, (to - from) * kPageBytes);
+  const auto end = std::chrono::steady_clock::now();
   statistics_.resident_pages -= gone;
   statistics_.discarded_pages += gone;
+  ++statistics_.discards;
+  statistics_.choosing_ns += std::chrono::nanoseconds(between - start).count();
+  statistics_.system_ns += std::chrono::nanoseconds(end - between).count();
   return gone;
 }
 
@@ -128,23 +147,40 @@ char* PageHeap::Allocate(int64_t pages) {
 void PageHeap::Free(char* run, int64_t pages) {
   int64_t page = PageOf(run);
   STOWAGE_CHECK(Contains(run) && page + pages <= frontier_ && pages >= 1) << page << " + " << pages;
-  statistics_.used_pages -= pages;
-  const auto after = free_.lower_bound(page);
+  auto after = free_.lower_bound(page);
   STOWAGE_CHECK(after == free_.end() || after->first >= page + pages) << "freed twice: page " << page;
-  if (after != free_.begin()) {
-    const auto before = std::prev(after);
-    STOWAGE_CHECK(before->first + before->second <= page) << "freed twice: page " << page;
-    if (before->first + before->second == page) {
-      page = before->first;
-      pages += before->second;
-      RemoveFree(before);
+  const bool joins_after = after != free_.end() && after->first == page + pages;
+  auto before = after == free_.begin() ? free_.end() : std::prev(after);
+  STOWAGE_CHECK(before == free_.end() || before->first + before->second <= page) << "freed twice: page " << page;
+  const bool joins_before = before != free_.end() && before->first + before->second == page;
+  statistics_.used_pages -= pages;
+  statistics_.free_pages += pages;
+  // One of the neighbours grows in place: a step's blocks mostly come back next to free ones.
+  if (joins_before) {
+    by_size_.erase({before->second, before->first});
+    before->second += pages;
+    if (joins_after) {
+      before->second += after->second;
+      by_size_.erase({after->second, after->first});
     }
+    by_size_.emplace(before->second, before->first);
+    if (joins_after) free_.erase(after);  // last: it moves the others
+  } else {
+    if (joins_after) {
+      pages += after->second;
+      by_size_.erase({after->second, after->first});
+      free_.erase(after);
+    }
+    free_.emplace(page, pages);
+    by_size_.emplace(pages, page);
   }
-  if (after != free_.end() && after->first == page + pages) {
-    pages += after->second;
-    RemoveFree(after);
-  }
-  AddFree(page, pages);
+  const int64_t idle = statistics_.resident_pages - statistics_.used_pages;
+  if (idle > options_.most_idle_pages) DiscardIdle(idle - options_.most_idle_pages, 0, 0);
+}
+
+void PageHeap::set_most_idle_pages(int64_t pages) {
+  options_.most_idle_pages = pages;
+  Trim(pages);
 }
 
 int64_t PageHeap::Trim(int64_t keep_pages) {

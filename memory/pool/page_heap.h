@@ -20,12 +20,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <map>
 #include <memory>
-#include <set>
 #include <utility>
 #include <vector>
 
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
 #include "memory/pool/address_range.h"
 
 namespace stowage {
@@ -35,7 +35,8 @@ class PageHeap {
   static constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 
   struct Options {
-    int64_t limit_pages = kNoLimit;  // resident pages never exceed it
+    int64_t limit_pages = kNoLimit;      // resident pages never exceed it
+    int64_t most_idle_pages = kNoLimit;  // nor idle ones this, after any call
     // Idle pages that growth leaves alone: this share of the used ones, and at least so many.
     double slack_share = 0.04;
     int64_t slack_pages = 2048;  // 8 MiB: small models do not pay page faults for a bound that they cannot feel
@@ -49,6 +50,9 @@ class PageHeap {
     int64_t largest_free_pages = 0;
     int64_t discarded_pages = 0;    // in all, since the start
     int64_t fresh_pages = 0;        // handed out while not resident, since the start: page faults to come
+    int64_t discards = 0;           // how often pages were given back
+    int64_t choosing_ns = 0;        // of the time that took: choosing them and keeping the books,
+    int64_t system_ns = 0;          // and the system's part
   };
 
   PageHeap(std::unique_ptr<AddressRange> range, const Options& options);
@@ -64,6 +68,9 @@ class PageHeap {
   // Does not take from what is there: the next growth feels it.
   void set_limit_pages(int64_t pages) { options_.limit_pages = pages; }
   int64_t limit_pages() const { return options_.limit_pages; }
+  // Takes effect at once.
+  void set_most_idle_pages(int64_t pages);
+  int64_t most_idle_pages() const { return options_.most_idle_pages; }
 
   Statistics GetStatistics() const;
   int64_t used_pages() const { return statistics_.used_pages; }
@@ -78,8 +85,9 @@ class PageHeap {
   }
 
  private:
-  // Runs by first page. Used ones are in no container: their neighbours are found through free_.
-  using FreeRuns = std::map<int64_t, int64_t>;  // first page -> pages
+  // Runs by first page. Used ones are in no container: their neighbours are found through free_. B-trees: a step frees
+  // and takes hundreds of large blocks, and a node of a std::map for each would cost more than the search.
+  using FreeRuns = absl::btree_map<int64_t, int64_t>;  // first page -> pages
 
   void AddFree(int64_t page, int64_t pages);
   void RemoveFree(FreeRuns::iterator run);
@@ -88,13 +96,15 @@ class PageHeap {
   void SetResident(int64_t page, int64_t pages, bool resident);
   // Gives idle pages of free runs back, largest runs first and never those of [but, but + but_pages).
   int64_t DiscardIdle(int64_t wanted, int64_t but, int64_t but_pages);
+  // What DiscardIdle gives back, as (first, last) pages, already out of the books; adds to `gone`.
+  std::vector<std::pair<int64_t, int64_t>> ChooseIdle(int64_t wanted, int64_t but, int64_t but_pages, int64_t* gone);
   // Makes room for `fresh` pages to become resident, for a run at [page, page + pages).
   bool MakeRoom(int64_t fresh, int64_t page, int64_t pages);
 
   std::unique_ptr<AddressRange> range_;
   Options options_;
   FreeRuns free_;
-  std::set<std::pair<int64_t, int64_t>> by_size_;  // (pages, first page)
+  absl::btree_set<std::pair<int64_t, int64_t>> by_size_;  // (pages, first page)
   std::vector<uint64_t> resident_;                 // one bit a page, up to the frontier
   int64_t frontier_ = 0;                           // pages that were ever part of a run
   Statistics statistics_;

@@ -19,6 +19,9 @@ constexpr int MostCached(int size_class) {
   return static_cast<int>(std::clamp<size_t>(Pool::kMostCachedBytes / SizeClassBytes(size_class), 4, 256));
 }
 
+// Whole pages of a bound; no bound stays none.
+int64_t Pages(int64_t bytes) { return bytes == PageHeap::kNoLimit ? bytes : bytes / kPageBytes; }
+
 // A counter that one thread writes and others read: no read-modify-write is needed.
 void Count(std::atomic<int64_t>& counter) {
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -90,9 +93,8 @@ Pool::Pool(std::unique_ptr<AddressRange> range, const PoolOptions& options)
       }()),
       begin_(range->base()),
       end_(range->base() + range->bytes()),
-      pages_(std::move(range), {options.limit_bytes == PageHeap::kNoLimit ? PageHeap::kNoLimit
-                                                                          : options.limit_bytes / kPageBytes,
-                                options.slack_share, options.slack_bytes / kPageBytes}) {
+      pages_(std::move(range), {Pages(options.limit_bytes), Pages(options.most_idle_bytes), options.slack_share,
+                                options.slack_bytes / kPageBytes}) {
   small_.reserve(kSizeClasses);
   for (int i = 0; i < kSizeClasses; ++i) small_.emplace_back(SizeClassBytes(i), &pages_);
 }
@@ -229,7 +231,18 @@ int64_t Pool::Trim(int64_t keep_bytes) {
 
 void Pool::SetLimit(int64_t limit_bytes) {
   const std::lock_guard<std::mutex> lock(mu_);
-  pages_.set_limit_pages(limit_bytes == PageHeap::kNoLimit ? PageHeap::kNoLimit : limit_bytes / kPageBytes);
+  pages_.set_limit_pages(Pages(limit_bytes));
+}
+
+void Pool::SetMostIdle(int64_t bytes) {
+  const std::lock_guard<std::mutex> lock(mu_);
+  pages_.set_most_idle_pages(Pages(bytes));
+}
+
+int64_t Pool::most_idle() const {
+  const std::lock_guard<std::mutex> lock(mu_);
+  const int64_t pages = pages_.most_idle_pages();
+  return pages == PageHeap::kNoLimit ? pages : pages * kPageBytes;
 }
 
 int64_t Pool::TouchedBytes() const {
@@ -269,6 +282,9 @@ PoolStatistics Pool::Statistics() const {
   out.largest_free = pages.largest_free_pages * kPageBytes;
   out.free = pages.free_pages * kPageBytes;
   out.discarded = pages.discarded_pages * kPageBytes;
+  out.discards = pages.discards;
+  out.choosing_ns = pages.choosing_ns;
+  out.system_ns = pages.system_ns;
   return out;
 }
 

@@ -29,6 +29,7 @@ struct PoolOptions {
   size_t reserve_bytes = size_t{1} << 40;  // of addresses, not of memory
   size_t least_bytes = size_t{1} << 30;    // less address space than this is an error
   int64_t limit_bytes = PageHeap::kNoLimit;  // resident bytes never exceed it; whole pages
+  int64_t most_idle_bytes = PageHeap::kNoLimit;
   double slack_share = 0.04;
   int64_t slack_bytes = int64_t{8} << 20;
 };
@@ -45,8 +46,13 @@ struct PoolStatistics {
   int64_t largest_free = 0;   // of the page heap
   int64_t free = 0;           // of the page heap, resident or not
   int64_t discarded = 0;      // given back to the system, in all
+  int64_t discards = 0;       // in so many calls,
+  int64_t choosing_ns = 0;    // that took so long to choose pages and keep the books,
+  int64_t system_ns = 0;      // and so long in the system
 
   double hit_rate() const { return allocations == 0 ? 0.0 : static_cast<double>(hits) / allocations; }
+  // Share of resident bytes that are in no block: what holding on to pages costs right now.
+  double slack() const { return resident == 0 ? 0.0 : static_cast<double>(idle) / static_cast<double>(resident); }
   // Share of the idle page runs that the largest one is not: 0, nothing is fragmented.
   double fragmentation() const { return free == 0 ? 0.0 : 1.0 - static_cast<double>(largest_free) / free; }
 };
@@ -70,6 +76,10 @@ class Pool final : public BlockSource {
   int64_t Trim(int64_t keep_bytes = 0);
 
   void SetLimit(int64_t limit_bytes);
+  // From now on at most so many bytes are idle, whole pages, at the price of page faults when they are needed again.
+  // What threads hold in their caches is not idle: Trim.
+  void SetMostIdle(int64_t bytes);
+  int64_t most_idle() const;
   PoolStatistics Statistics() const;
   // Bytes of the range that the system holds pages for right now (mincore): below `resident` where blocks have not been
   // written yet, above it where a huge page covers more than its blocks. Costs about 1 ms a GiB.

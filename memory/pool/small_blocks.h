@@ -46,7 +46,7 @@ class SmallBlocks {
   const int64_t span_pages_;
   const int blocks_per_span_;
   PageHeap* const pages_;
-  std::unordered_map<int64_t, Span> spans_;  // by first page / span alignment: see SpanOf
+  std::unordered_map<int64_t, Span> spans_;            // by first page
   std::unordered_map<int64_t, int64_t> span_of_page_;  // every page of a span -> the span's first page
   std::list<int64_t> with_room_;
 };
