@@ -47,11 +47,11 @@ TEST(ScratchTest, BlocksAreAlignedAndComeFromTheFunctionsThatWereSet) {
 
 TEST(ScratchTest, Bf16ProductsTakeTheirsThereAndLetARefusalThrough) {
   SetScratchFunctions(Counted());
-  constexpr int64_t kSize = 96;
+  constexpr int64_t kSize = 512;
   const std::vector<uint16_t> a(kSize * kSize, 0x3f80), b(kSize * kSize, 0x3f80);  // ones
   std::vector<float> c(kSize * kSize, 0.0f);
   const auto multiply = [&] {
-    GemmBf16(Transpose::kNo, Transpose::kYes, kSize, kSize, kSize, a.data(), kSize, b.data(), kSize, 0.0f, c.data(),
+    GemmBf16(Transpose::kYes, Transpose::kNo, kSize, kSize, kSize, a.data(), kSize, b.data(), kSize, 0.0f, c.data(),
              kSize, DType::kFloat32);
   };
   taken = 0;
