@@ -1,6 +1,7 @@
 #include "trainer/metrics/report.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
@@ -21,6 +22,14 @@ absl::Status WriteReport(const std::string& path, const Report& report) {
   if (report.tokens_per_second.has_value()) json["tokens_per_second"] = *report.tokens_per_second;
   if (!report.measured_peak_bytes.empty()) json["measured"]["peak_bytes"] = report.measured_peak_bytes;
   json["measured"]["rss_peak_bytes"] = report.rss_peak_bytes;
+  if (!report.phase_peak_bytes.empty()) json["measured"]["phase_peak_bytes"] = report.phase_peak_bytes;
+  for (const HighInstruction& high : report.highest_instructions) {
+    Json entry = {{"phase", high.phase}, {"instruction", high.instruction}};
+    if (high.micro_batch >= 0) entry["micro_batch"] = high.micro_batch;
+    entry["times"] = high.times;
+    entry["peak_bytes"] = high.peak_bytes;
+    json["measured"]["highest_instructions"].push_back(std::move(entry));
+  }
   json["world_size"] = report.world_size;
   json["threads"] = report.threads;
   if (!report.versions.empty()) json["versions"] = report.versions;

@@ -6,11 +6,21 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace stowage {
+
+// An instruction that held much.
+struct HighInstruction {
+  std::string phase;        // "train"
+  std::string instruction;  // "backward h.3.attn"
+  int micro_batch = -1;     // -1: of none, or of all
+  int64_t times = 0;        // played
+  std::map<std::string, int64_t> peak_bytes;  // "total" and by category
+};
 
 // Plain data. What is nullopt or an empty map is not in the file: a field whose source is not there is absent, never 0.
 struct Report {
@@ -22,7 +32,10 @@ struct Report {
   double seconds = 0.0;                   // of this process, from start to report
   int64_t tokens = 0;                     // loss terms of this process's steps, all ranks
   std::optional<double> tokens_per_second;
-  std::map<std::string, int64_t> measured_peak_bytes;  // category -> most bytes held at once, rank 0
+  std::map<std::string, int64_t> measured_peak_bytes;  // category -> most bytes held at once in a step, rank 0
+  // The same by phase (init, train, eval, save, load; "all": from start to end), with the "total" of each.
+  std::map<std::string, std::map<std::string, int64_t>> phase_peak_bytes;
+  std::vector<HighInstruction> highest_instructions;  // of rank 0, the highest first
   int64_t rss_peak_bytes = 0;                          // VmHWM of rank 0
   int world_size = 1;
   int threads = 1;                              // per rank

@@ -7,7 +7,8 @@
 namespace stowage {
 
 absl::StatusOr<EvaluationResult> EvaluateDataset(Executor& executor, const ModelShape& shape, const Dataset& dataset,
-                                                 int64_t sequences, int64_t micro_batch, int rank, int world_size) {
+                                                 int64_t sequences, int64_t micro_batch, int rank, int world_size,
+                                                 InstructionObserver* observer) {
   const absl::Time start = absl::Now();
   const int64_t size = dataset.size();
   const int64_t count = sequences > 0 && sequences < size ? sequences : size;
@@ -15,6 +16,7 @@ absl::StatusOr<EvaluationResult> EvaluateDataset(Executor& executor, const Model
 
   PlayInputs inputs;
   inputs.mode = PassMode::kEvaluate;
+  inputs.observer = observer;
   inputs.global_index = [&](int m) { return cut.GlobalIndex(rank, m); };
   inputs.batch = [&](int m) -> absl::StatusOr<Batch> {
     const int64_t index = cut.GlobalIndex(rank, m);

@@ -20,9 +20,10 @@ struct EvaluationResult {
 };
 
 // Evaluates `sequences` of the set, evenly spread (all if 0 or more than there are), in micro-batches of `micro_batch`
-// dealt to the ranks. Collective; the same result on every rank.
+// dealt to the ranks. Collective; the same result on every rank. `observer` may be null.
 absl::StatusOr<EvaluationResult> EvaluateDataset(Executor& executor, const ModelShape& shape, const Dataset& dataset,
-                                                 int64_t sequences, int64_t micro_batch, int rank, int world_size);
+                                                 int64_t sequences, int64_t micro_batch, int rank, int world_size,
+                                                 InstructionObserver* observer = nullptr);
 
 }  // namespace stowage
 

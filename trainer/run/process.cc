@@ -34,6 +34,11 @@ Ledger& ProcessLedger() {
   return *ledger;
 }
 
+LedgerMarks& ProcessMarks() {
+  static LedgerMarks* const marks = new LedgerMarks(ProcessLedger());
+  return *marks;
+}
+
 void SetUpProcess(int threads) {
   static const bool once = [] {
     // A step makes and drops the same large blocks again and again. By default glibc maps and unmaps each one, and

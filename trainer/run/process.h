@@ -5,6 +5,7 @@
 #include <string>
 
 #include "memory/ledger.h"
+#include "memory/ledger_marks.h"
 
 namespace stowage {
 
@@ -14,6 +15,8 @@ void SetUpProcess(int threads);
 
 // What the installed allocator counts into.
 Ledger& ProcessLedger();
+// Its high-water marks: nobody else takes or resets its peaks.
+LedgerMarks& ProcessMarks();
 
 // LibTorch's version and this CPU's kind: with the thread count, what a promise of equal bits rests on.
 std::string LibTorchVersion();
