@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "memory/name_scope.h"
+#include "memory/outside/address_ranges.h"
 #include "memory/pool/pool.h"
 #include "memory/thread_counts.h"
 
@@ -33,6 +34,10 @@ constexpr int64_t kLeastListedBytes = 4096;
 Holders holders;
 static_assert(std::is_trivially_destructible_v<Holders>, "");
 
+// Blocks from here on are told to the watch before they are freed: a peak that fewer bytes make does not matter.
+constexpr int64_t kLeastWatchedBytes = int64_t{256} << 10;
+std::atomic<FreeWatch*> free_watch{nullptr};
+
 void Delete(void* data) {
   if (data == nullptr) return;
   Header* header = static_cast<Header*>(data) - 1;
@@ -40,6 +45,10 @@ void Delete(void* data) {
       << data << " was freed before, or is not of this allocator, or something "
       << "wrote before its start";
   header->magic = 0;
+  if (header->bytes >= kLeastWatchedBytes) {
+    FreeWatch* const watch = free_watch.load(std::memory_order_acquire);
+    if (watch != nullptr) watch->BeforeFree();
+  }
   if (header->listed) holders.Remove(header);
   header->ledger->Free(header->category, header->bytes, header->place);
   header->source->Free(header, static_cast<size_t>(header->bytes) + sizeof(Header));
@@ -47,6 +56,7 @@ void Delete(void* data) {
 
 std::atomic<Pool*> installed_pool{nullptr};
 std::atomic<BlockSource*> set_source{nullptr};  // null: the pool
+thread_local BlockSource* thread_source = nullptr;  // null: set_source
 std::atomic<ShortageHandler*> set_handler{nullptr};
 
 // A block of `bytes`, header included, after whatever room could be made; null: none.
@@ -77,7 +87,8 @@ class CountingAllocator final : public c10::Allocator {
     const Category category = CategoryScope::Current();
     // Half the address space: beyond it the header would not fit, and sizes are signed in the ledger.
     constexpr size_t kMost = std::numeric_limits<int64_t>::max() - kAlignment;
-    BlockSource* source = set_source.load(std::memory_order_acquire);
+    BlockSource* source = thread_source;
+    if (source == nullptr) source = set_source.load(std::memory_order_acquire);
     if (source == nullptr) source = installed_pool.load(std::memory_order_relaxed);
     Header* header = bytes > kMost ? nullptr : TakeBlock(source, bytes + sizeof(Header));
     if (header == nullptr) {
@@ -118,7 +129,7 @@ constexpr uint8_t kPriority = 100;
 
 absl::Status InstallCountingAllocator(Ledger* ledger) {
   STOWAGE_CHECK(ledger != nullptr);
-  // Never deleted, pool included: LibTorch keeps the pointer, and tensors their blocks, to the end of the process.
+  // Never deleted, pool and its range included: LibTorch keeps the pointer, and tensors their blocks, to the end of the process.
   static std::mutex* const mu = new std::mutex;
   static CountingAllocator* installed = nullptr;
   const std::lock_guard<std::mutex> lock(*mu);
@@ -128,6 +139,7 @@ absl::Status InstallCountingAllocator(Ledger* ledger) {
         "LibTorch's CPU allocator counts into another ledger already; a process has one, pass that one on");
   }
   STOWAGE_ASSIGN_OR_RETURN(std::unique_ptr<Pool> pool, Pool::Create(PoolOptions()));
+  new RegisteredRange(RangeKind::kTensors, pool->range_begin(), pool->range_bytes());
   installed_pool.store(pool.release(), std::memory_order_relaxed);
   auto* const allocator = installed = new CountingAllocator(ledger);
   c10::SetAllocator(c10::DeviceType::CPU, allocator, kPriority);
@@ -158,6 +170,10 @@ std::string CurrentInstruction() { return InstructionScope::Current().text(); }
 Pool* InstalledPool() { return installed_pool.load(std::memory_order_relaxed); }
 
 BlockSource* SetBlockSource(BlockSource* source) { return set_source.exchange(source, std::memory_order_acq_rel); }
+
+BlockSource* SetThreadBlockSource(BlockSource* source) { return std::exchange(thread_source, source); }
+
+FreeWatch* SetFreeWatch(FreeWatch* watch) { return free_watch.exchange(watch, std::memory_order_acq_rel); }
 
 ShortageHandler* SetShortageHandler(ShortageHandler* handler) {
   return set_handler.exchange(handler, std::memory_order_acq_rel);

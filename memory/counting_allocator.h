@@ -23,6 +23,7 @@
 #include "memory/block_header.h"
 #include "memory/block_source.h"
 #include "memory/category_scope.h"
+#include "memory/free_watch.h"
 #include "memory/holders.h"
 #include "memory/ledger.h"
 #include "memory/pool/pool.h"
@@ -56,9 +57,17 @@ Pool* InstalledPool();
 // Blocks go back where they came from. Returns what was set before (null: the pool). Thread-safe.
 BlockSource* SetBlockSource(BlockSource* source);
 
+// The same for the blocks that the calling thread asks for, before SetBlockSource's; null: as all threads. Returns what
+// was set before.
+BlockSource* SetThreadBlockSource(BlockSource* source);
+
 // Asked when the source has no block; not owned; null: none. Returns the one before. Thread-safe, but the one before
 // may still be in a call.
 ShortageHandler* SetShortageHandler(ShortageHandler* handler);
+
+// Told before blocks of 256 KiB and more are freed; not owned; null: none. Returns the one before. Thread-safe, but the
+// one before may still be in a call.
+FreeWatch* SetFreeWatch(FreeWatch* watch);
 
 }  // namespace stowage
 

@@ -154,6 +154,30 @@ TEST(CountingAllocatorTest, EightThreadsOf100000OperationsEndAtZero) {
   EXPECT_EQ(books.total_live(), before);
 }
 
+TEST(CountingAllocatorTest, TheWatchIsToldOfALargeBlockWhileItIsStillCounted) {
+  class Watch final : public FreeWatch {
+   public:
+    void BeforeFree() override {
+      ++calls;
+      live = Books().total_live();
+    }
+    int calls = 0;
+    int64_t live = 0;
+  };
+  Ledger& books = Books();
+  const int64_t before = books.total_live();
+  Watch watch;
+  ASSERT_EQ(SetFreeWatch(&watch), nullptr);
+  { const at::Tensor small = at::empty({1024}); }
+  EXPECT_EQ(watch.calls, 0);
+  { const at::Tensor large = at::empty({1 << 20}); }
+  EXPECT_EQ(watch.calls, 1);
+  EXPECT_EQ(watch.live - before, 4 << 20);
+  EXPECT_EQ(SetFreeWatch(nullptr), &watch);
+  { const at::Tensor large = at::empty({1 << 20}); }
+  EXPECT_EQ(watch.calls, 1);
+}
+
 TEST(CountingAllocatorDeathTest, WritingBeforeTheBlockIsFoundWhenItIsFreed) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   Books();

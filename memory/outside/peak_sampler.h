@@ -24,6 +24,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "memory/category.h"
+#include "memory/free_watch.h"
 #include "memory/ledger.h"
 #include "memory/outside/outside_bytes.h"
 
@@ -43,7 +44,7 @@ struct PeakSample {
   }
 };
 
-class PeakSampler {
+class PeakSampler final : public FreeWatch {
  public:
   // Pages of tensors' blocks. Bytes.
   struct Pages {
@@ -59,7 +60,7 @@ class PeakSampler {
   PeakSampler& operator=(const PeakSampler&) = delete;
 
   // A large block is about to be freed.
-  void BeforeFree();
+  void BeforeFree() override;
 
   // The sample with the most bytes in RAM, beside the process's VmHWM of now. Looks once more if none was taken, or if
   // now there is more in RAM. Unavailable: /proc is not mounted, or lacks what is needed, with the words.

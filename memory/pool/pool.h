@@ -86,6 +86,8 @@ class Pool final : public BlockSource {
   int64_t TouchedBytes() const;
   // Whether the address lies in the pool's range.
   bool Contains(const void* p) const;
+  const char* range_begin() const { return begin_; }
+  size_t range_bytes() const { return static_cast<size_t>(end_ - begin_); }
 
   // Of one size class in one thread's cache.
   static constexpr size_t kMostCachedBytes = size_t{128} << 10;
