@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "memory/test_books.h"
 
 // Read by the address sanitizer alone: an allocation that cannot be served fails as it does without it.
 extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
@@ -23,16 +24,7 @@ extern "C" const char* __asan_default_options() { return "allocator_may_return_n
 namespace stowage {
 namespace {
 
-// The allocator is installed once a process, so all tests share its ledger; each leaves it as it found it.
-Ledger& Books() {
-  static Ledger* ledger = [] {
-    auto* made = new Ledger;
-    const absl::Status status = InstallCountingAllocator(made);
-    if (!status.ok()) ADD_FAILURE() << status;
-    return made;
-  }();
-  return *ledger;
-}
+Ledger& Books() { return TestBooks(); }
 
 TEST(CountingAllocatorTest, SecondLedgerIsRefusedAndTheSameOneIsNot) {
   Ledger& books = Books();
