@@ -31,6 +31,7 @@ Command EvalCommand(const OwnKinds& own = {});
 Command SampleCommand(const OwnKinds& own = {});
 Command PrepareCommand();
 Command ExportCommand();
+Command DoctorCommand();
 Command ConfigCommand(const OwnKinds& own = {});
 Command VersionCommand();
 

@@ -44,7 +44,7 @@ std::string WhatIsWrong(const CLI::ParseError& error, int argc, char** argv, con
 
 std::vector<Command> Commands(const OwnKinds& own) {
   return {TrainCommand(own),  EvalCommand(own),   SampleCommand(own), PrepareCommand(),
-          ExportCommand(), ConfigCommand(own), VersionCommand()};
+          ExportCommand(), ConfigCommand(own), DoctorCommand(), VersionCommand()};
 }
 
 int RunCommandLine(int argc, char** argv, const std::vector<Command>& commands, const OwnKinds& own) {

@@ -11,7 +11,7 @@
 
 namespace stowage {
 
-// train, eval, sample, prepare, config, version.
+// train, eval, sample, prepare, export, config, doctor, version.
 std::vector<Command> Commands(const OwnKinds& own = {});
 
 // Parses and runs one of `commands`; the exit code (base/exit_code.h). Help goes to stdout. A command line that is not
