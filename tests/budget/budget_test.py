@@ -1,5 +1,9 @@
 """memory.host on real runs: too little ends in the typed error before the bytes are taken, enough changes no bit."""
 
+import os
+
+import yaml
+
 from budget_runs import MIB, BudgetRun, runs
 
 
@@ -48,6 +52,16 @@ class HostBudgetTest(BudgetRun):
         self.assertRegex(text, r"# Here: memory.host: 50% \([0-9.]+ .iB a rank, of ")
         with open(self.path("share/log/rank-0.txt")) as f:
             self.assertIn("memory.host: 50% (", f.read())
+
+    def test_the_guide_preset_bounds_and_gives_way(self):
+        guide = os.path.abspath("configs/presets/guide.yaml")
+        config = self.write("guided.yaml", f"include: {guide}\ndata: {{source: kjv}}\ntrain: {{steps: 1}}\n")
+        for sets, host in (([], "8GiB"), (["--set", "memory.host=50%"], "50%")):
+            done = self.run_command([runs.BINARY, "config", config, "--resolved", *sets])
+            self.assertEqual(done.returncode, runs.EXIT_OK, done.stderr)
+            memory = yaml.safe_load(done.stdout)["memory"]
+            self.assertEqual([memory["host"], memory["warning_threshold"], memory["critical_threshold"]],
+                             [host, 0.75, 0.9])
 
     def test_thresholds_are_said_once(self):
         free = self.free_peak()
