@@ -13,6 +13,9 @@ namespace stowage::kernels {
 // each starting at a multiple of `multiple`.
 void ParallelFor(int64_t n, int64_t grain, int64_t multiple, absl::FunctionRef<void(int64_t, int64_t)> body);
 
+// The most parts that ParallelFor cuts a range into from here: 1 inside a parallel region.
+int64_t ParallelThreads();
+
 }  // namespace stowage::kernels
 
 #endif  // STOWAGE_KERNELS_PARALLEL_H_
