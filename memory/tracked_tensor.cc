@@ -2,7 +2,6 @@
 
 #include <ATen/ops/empty.h>
 
-#include <cstring>
 #include <memory>
 #include <string>
 
@@ -53,10 +52,7 @@ at::Tensor TrackedEmpty(absl::string_view name, at::IntArrayRef shape, at::Scala
 }
 
 at::Tensor TrackedZeros(absl::string_view name, at::IntArrayRef shape, at::ScalarType dtype, Category category) {
-  at::Tensor tensor = TrackedEmpty(name, shape, dtype, category);
-  // All-zero bits are zero in every type there is.
-  if (tensor.numel() > 0) std::memset(tensor.data_ptr(), 0, tensor.nbytes());
-  return tensor;
+  return TrackedEmpty(name, shape, dtype, category).zero_();
 }
 
 }  // namespace stowage

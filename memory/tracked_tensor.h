@@ -17,7 +17,8 @@ at::Tensor TrackedEmpty(absl::string_view name, at::IntArrayRef shape, at::Scala
 at::Tensor TrackedZeros(absl::string_view name, at::IntArrayRef shape, at::ScalarType dtype, Category category);
 
 // Names the bytes of a tensor that is there already, of the counting allocator or not (then nothing is done). The
-// newest name holds. Thread-safe for different tensors.
+// newest name holds. `tensor` may be a view: the name, its shape and its dtype (one of base/dtype.h's, or of one byte)
+// are told of the bytes behind it. Thread-safe for different tensors.
 void NameTensor(absl::string_view name, const at::Tensor& tensor);
 
 }  // namespace stowage

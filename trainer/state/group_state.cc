@@ -1,16 +1,14 @@
 #include "trainer/state/group_state.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
-
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "kernels/cast.h"
 #include "kernels/random.h"
-#include "memory/counting_allocator.h"
+#include "memory/tracked_tensor.h"
 
 namespace stowage {
 namespace {
@@ -52,8 +50,10 @@ GroupState::GroupState(const GroupSpec& spec, int world_size, const std::vector<
   STOWAGE_CHECK(in_bf16.empty() || static_cast<int>(in_bf16.size()) == layout_.parameters()) << in_bf16.size();
   {
     // Beside copies that segments work with, the masters are the optimizer's.
-    CategoryScope scope(copied_.empty() ? Category::kParameters : Category::kOptimizer);
-    parameters_ = at::zeros({layout_.whole_numel()}, at::kFloat);
+    const bool masters = !copied_.empty();
+    parameters_ =
+        TrackedZeros(absl::StrCat(spec_.name, masters ? " master weights" : " parameters"), {layout_.whole_numel()},
+                     at::kFloat, masters ? Category::kOptimizer : Category::kParameters);
   }
   for (int i = 0; i < layout_.parameters(); ++i) {
     at::Tensor leaf =
@@ -66,8 +66,8 @@ GroupState::GroupState(const GroupSpec& spec, int world_size, const std::vector<
 
 void GroupState::TakeCopies() {
   if (copied_.empty() || copies_.defined()) return;
-  CategoryScope scope(Category::kParameters);
-  copies_ = at::empty({copy_layout_.whole_numel()}, at::kBFloat16);
+  copies_ = TrackedEmpty(absl::StrCat(spec_.name, " parameters"), {copy_layout_.whole_numel()}, at::kBFloat16,
+                         Category::kParameters);
   for (size_t k = 0; k < copied_.size(); ++k) {
     const int i = copied_[k];
     at::Tensor leaf = copies_.narrow(0, copy_layout_.offset(static_cast<int>(k)), layout_.numel(i))
@@ -151,8 +151,8 @@ void GroupState::BeginGradients(Take take) {
 
 void GroupState::TakeGradients() {
   if (!gradients_.defined()) {
-    CategoryScope scope(Category::kGradients);
-    gradients_ = at::empty({layout_.whole_numel()}, at::kFloat);
+    gradients_ =
+        TrackedEmpty(absl::StrCat(spec_.name, " gradients"), {layout_.whole_numel()}, at::kFloat, Category::kGradients);
     // Padding takes part in reductions and norms, so it must be zero; parameters' own parts are written by slots.
     int64_t end = 0;
     for (int i = 0; i < layout_.parameters(); ++i) {
@@ -177,10 +177,10 @@ void GroupState::ReleaseGradients() {
 
 void GroupState::EnsureOptimizerState(const Optimizer& optimizer) {
   if (has_optimizer_state()) return;
-  CategoryScope scope(Category::kOptimizer);
   std::vector<at::Tensor> states;
   for (size_t k = 0; k < optimizer.state_tensors().size(); ++k) {
-    states.push_back(at::zeros({layout_.whole_numel()}, at::kFloat));
+    states.push_back(TrackedZeros(absl::StrCat(spec_.name, " ", optimizer.state_tensors()[k]), {layout_.whole_numel()},
+                                  at::kFloat, Category::kOptimizer));
   }
   optimizer_state_ = std::move(states);
 }

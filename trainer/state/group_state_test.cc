@@ -1,6 +1,7 @@
 #include "trainer/state/group_state.h"
 
 #include <ATen/ops/full.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -152,6 +153,15 @@ TEST(GroupStateTest, WorkingWeightsInBf16TakeHalfTheBytesAndTheMastersAreCounted
   EXPECT_EQ(bytes(Category::kOptimizer) - optimizer_before, fp32);
   group.ReleaseCopies();
   EXPECT_EQ(bytes(Category::kParameters), before);
+
+  const std::unique_ptr<Optimizer> optimizer = *MakeOptimizer(OptimizerConfig());
+  group.EnsureOptimizerState(*optimizer);
+  group.BeginGradients(GroupState::Take::kNow);
+  EXPECT_THAT(LargestHolderLines(4),
+              testing::UnorderedElementsAre("16 MiB optimizer: layer.0 master weights [4194304] F32",
+                                            "16 MiB optimizer: layer.0 exp_avg [4194304] F32",
+                                            "16 MiB optimizer: layer.0 exp_avg_sq [4194304] F32",
+                                            "16 MiB gradients: layer.0 gradients [4194304] F32"));
 }
 
 using GroupStateDeathTest = testing::Test;
