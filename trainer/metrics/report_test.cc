@@ -35,18 +35,30 @@ TEST_F(ReportTest, HoldsWhatIsKnownAndNothingElse) {
        {"stop_signal", "last_loss", "validation_loss", "tokens_per_second", "versions", "predicted"}) {
     EXPECT_FALSE(json.contains(absent)) << absent;
   }
-  EXPECT_FALSE(json["measured"].contains("peak_bytes"));
+  for (const char* absent : {"peak_bytes", "phase_peak_bytes", "highest_instructions"}) {
+    EXPECT_FALSE(json["measured"].contains(absent)) << absent;
+  }
 
   report.finished = true;
   report.last_loss = 1.0 / 3.0;
   report.validation_loss = 2.5;
   report.measured_peak_bytes = {{"parameters", 7}};
+  report.phase_peak_bytes = {{"init", {{"total", 5}}}, {"train", {{"total", 9}, {"gradients", 4}}}};
+  report.highest_instructions = {{"train", "backward head", 3, 20, {{"total", 9}}}, {"train", "agree", -1, 5, {}}};
   report.versions = {{"libtorch", "2.11.0"}};
   ASSERT_TRUE(WriteReport(Path("report.json"), report).ok());
   json = Json::parse(ReadFile(Path("report.json")).value());
   EXPECT_EQ(json["last_loss"].get<double>(), 1.0 / 3.0);
   EXPECT_EQ(json["validation_loss"], 2.5);
   EXPECT_EQ(json["measured"]["peak_bytes"]["parameters"], 7);
+  EXPECT_EQ(json["measured"]["phase_peak_bytes"]["train"]["gradients"], 4);
+  const Json& highest = json["measured"]["highest_instructions"];
+  ASSERT_EQ(highest.size(), 2u);
+  EXPECT_EQ(highest[0]["instruction"], "backward head");
+  EXPECT_EQ(highest[0]["micro_batch"], 3);
+  EXPECT_EQ(highest[0]["times"], 20);
+  EXPECT_EQ(highest[0]["peak_bytes"]["total"], 9);
+  EXPECT_FALSE(highest[1].contains("micro_batch"));
   EXPECT_EQ(json["versions"]["libtorch"], "2.11.0");
 }
 

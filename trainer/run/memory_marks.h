@@ -24,8 +24,8 @@
 namespace stowage {
 
 enum class Phase : uint8_t {
-  kInit,   // data, model and everything that is in no other
-  kTrain,  // steps
+  kInit,   // all that comes before the first step: data, model
+  kTrain,  // steps, and what lies between them
   kEval,
   kSave,
   kLoad,  // a checkpoint, or weights of others

@@ -60,7 +60,6 @@ absl::StatusOr<UpdateScalars> TrainLoop::Scalars(int64_t step, int micro_batches
 
 absl::StatusOr<StepMetrics> TrainLoop::Step(int64_t step, AgreementVerdict* verdict) {
   const absl::Time start = absl::Now();
-  const PhaseScope phase(in_.memory, Phase::kTrain);
   const std::vector<SampleId> samples = in_.sampler.GlobalBatch(step);
   const MicroBatchCut cut{static_cast<int64_t>(samples.size()), *in_.config.train.micro_batch,
                           in_.communicator.world_size()};

@@ -204,6 +204,7 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
     if (saved.ok()) reporter->Log(absl::StrCat("saved ", *saved));
     return saved.status();
   };
+  const PhaseScope training(memory, Phase::kTrain);  // to the report: between steps and after the last one too
   TrainLoop loop({memory, config, communicator, state, *optimizer, data, sampler, *reporter, signals, *budget, first_step,
                   total_steps, save});
   absl::StatusOr<TrainLoopResult> result = loop.Run();
