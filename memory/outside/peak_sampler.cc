@@ -12,6 +12,8 @@ namespace {
 // A share of the time that looks may take, and by how much a height must exceed the last one looked at.
 constexpr int64_t kTimePerLookTime = 200;
 constexpr int64_t kGrowthParts = 200;
+// What a sample may leave unexplained by its moment: a 64th of what is in RAM.
+constexpr int64_t kAboutParts = 64;
 
 bool Grew(int64_t value, int64_t before) { return value - before > before / kGrowthParts; }
 
@@ -65,10 +67,10 @@ void PeakSampler::Look() {
   failed_ = outside.status();
   if (outside.ok()) {
     sample.outside = *std::move(outside);
-    // Of two moments with the same bytes in RAM, the one at which tensors held more of them says more.
+    // Of two moments with about the same bytes in RAM, the one at which tensors held more of them says more.
     const int64_t rss = sample.outside.rss_bytes, best = best_.outside.rss_bytes;
-    if (Grew(rss, best) ||
-        (rss >= best - best / kGrowthParts && sample.outside.tensor_bytes > best_.outside.tensor_bytes)) {
+    const int64_t about = best / kAboutParts;
+    if (rss > best + about || (rss >= best - about && sample.outside.tensor_bytes > best_.outside.tensor_bytes)) {
       sample.moment = moment_();
       best_ = std::move(sample);
     }

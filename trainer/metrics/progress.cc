@@ -77,8 +77,8 @@ class ProgressBase : public Progress {
         absl::StrFormat("step %d/%d", metrics.step, total_steps_),
         absl::StrFormat("loss %.4f", metrics.loss),
         absl::StrCat(RateText(metrics.tokens_per_second), " ", metrics.counted, "/s"),
-        absl::StrCat("peak ", BytesText(metrics.rss_peak_bytes)),
     };
+    if (metrics.rss_peak_bytes > 0) fields.push_back(absl::StrCat("peak ", BytesText(metrics.rss_peak_bytes)));
     const int64_t left = total_steps_ - metrics.step;
     if (left > 0) fields.push_back(absl::StrCat(DurationText(left * seconds_per_step_), " left"));
     return fields;

@@ -11,6 +11,24 @@ namespace stowage {
 
 using Json = nlohmann::ordered_json;
 
+namespace {
+
+// "at_rss_peak": at one moment, so that what is in it adds up to "rss_peak_bytes".
+void WriteMemory(const MemoryTable& table, Json* measured) {
+  if (table.most_rss_peak_bytes.has_value()) (*measured)["most_rss_peak_bytes"] = *table.most_rss_peak_bytes;
+  Json& json = (*measured)["at_rss_peak"];
+  if (!table.unmeasured.empty()) {
+    json["unmeasured"] = table.unmeasured;
+    return;
+  }
+  json["moment"] = table.moment;
+  for (const MemoryTable::Tensors& tensors : table.tensors) json["tensor_bytes"][tensors.category] = tensors.then_bytes;
+  for (const MemoryTable::Line& line : table.outside) json["outside_bytes"][line.name] = line.bytes;
+  json["unexplained_bytes"] = table.unexplained_bytes;
+}
+
+}  // namespace
+
 absl::Status WriteReport(const std::string& path, const Report& report) {
   Json json = {{"finished", report.finished}};
   if (report.stop_signal.has_value()) json["stop_signal"] = *report.stop_signal;
@@ -21,7 +39,8 @@ absl::Status WriteReport(const std::string& path, const Report& report) {
   json["tokens"] = report.tokens;
   if (report.tokens_per_second.has_value()) json["tokens_per_second"] = *report.tokens_per_second;
   if (!report.measured_peak_bytes.empty()) json["measured"]["peak_bytes"] = report.measured_peak_bytes;
-  json["measured"]["rss_peak_bytes"] = report.rss_peak_bytes;
+  if (report.rss_peak_bytes > 0) json["measured"]["rss_peak_bytes"] = report.rss_peak_bytes;
+  if (report.memory.has_value()) WriteMemory(*report.memory, &json["measured"]);
   if (!report.phase_peak_bytes.empty()) json["measured"]["phase_peak_bytes"] = report.phase_peak_bytes;
   for (const HighInstruction& high : report.highest_instructions) {
     Json entry = {{"phase", high.phase}, {"instruction", high.instruction}};
@@ -29,6 +48,13 @@ absl::Status WriteReport(const std::string& path, const Report& report) {
     entry["times"] = high.times;
     entry["peak_bytes"] = high.peak_bytes;
     json["measured"]["highest_instructions"].push_back(std::move(entry));
+  }
+  if (report.planned.has_value()) {
+    json["planned"] = {{"arena_bytes", report.planned->arena_bytes},
+                       {"peak_live_bytes", report.planned->peak_live_bytes},
+                       {"steps", report.planned->steps},
+                       {"served", report.planned->served},
+                       {"fallbacks", report.planned->fallbacks}};
   }
   json["world_size"] = report.world_size;
   json["threads"] = report.threads;

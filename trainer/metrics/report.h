@@ -10,8 +10,18 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "trainer/metrics/memory_table.h"
 
 namespace stowage {
+
+// memory.allocator: planned. Counts are of blocks, over all steps that followed a plan.
+struct PlannedArena {
+  int64_t arena_bytes = 0;
+  int64_t peak_live_bytes = 0;  // arena_bytes can be no less
+  int64_t steps = 0;
+  int64_t served = 0;     // from the arena
+  int64_t fallbacks = 0;  // from the pool, since the plan did not foresee them
+};
 
 // An instruction that held much.
 struct HighInstruction {
@@ -36,7 +46,9 @@ struct Report {
   // The same by phase (init, train, eval, save, load; "all": from start to end), with the "total" of each.
   std::map<std::string, std::map<std::string, int64_t>> phase_peak_bytes;
   std::vector<HighInstruction> highest_instructions;  // of rank 0, the highest first
+  std::optional<PlannedArena> planned;                 // rank 0's, where steps followed a plan
   int64_t rss_peak_bytes = 0;                          // VmHWM of rank 0
+  std::optional<MemoryTable> memory;                   // what it was made of, rank 0
   int world_size = 1;
   int threads = 1;                              // per rank
   std::map<std::string, std::string> versions;  // "stowage", "libtorch", "mpi", "cpu"... -> text

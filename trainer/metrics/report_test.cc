@@ -46,6 +46,12 @@ TEST_F(ReportTest, HoldsWhatIsKnownAndNothingElse) {
   report.phase_peak_bytes = {{"init", {{"total", 5}}}, {"train", {{"total", 9}, {"gradients", 4}}}};
   report.highest_instructions = {{"train", "backward head", 3, 20, {{"total", 9}}}, {"train", "agree", -1, 5, {}}};
   report.versions = {{"libtorch", "2.11.0"}};
+  report.memory.emplace();
+  report.memory->moment = "step 3, forward head";
+  report.memory->tensors = {{"parameters", 60, 70}};
+  report.memory->outside = {{"libraries", "libraries' code and data", 61}};
+  report.memory->unexplained_bytes = 2;
+  report.memory->most_rss_peak_bytes = 140;
   ASSERT_TRUE(WriteReport(Path("report.json"), report).ok());
   json = Json::parse(ReadFile(Path("report.json")).value());
   EXPECT_EQ(json["last_loss"].get<double>(), 1.0 / 3.0);
@@ -60,6 +66,17 @@ TEST_F(ReportTest, HoldsWhatIsKnownAndNothingElse) {
   EXPECT_EQ(highest[0]["peak_bytes"]["total"], 9);
   EXPECT_FALSE(highest[1].contains("micro_batch"));
   EXPECT_EQ(json["versions"]["libtorch"], "2.11.0");
+  const Json& at_peak = json["measured"]["at_rss_peak"];
+  EXPECT_EQ(at_peak["moment"], "step 3, forward head");
+  EXPECT_EQ(at_peak["tensor_bytes"]["parameters"], 60);
+  EXPECT_EQ(at_peak["outside_bytes"]["libraries"], 61);
+  EXPECT_EQ(at_peak["unexplained_bytes"], 2);
+  EXPECT_EQ(json["measured"]["most_rss_peak_bytes"], 140);
+
+  report.memory->unmeasured = "/proc/self/smaps: no such file";
+  ASSERT_TRUE(WriteReport(Path("report.json"), report).ok());
+  json = Json::parse(ReadFile(Path("report.json")).value());
+  EXPECT_EQ(json["measured"]["at_rss_peak"], Json({{"unmeasured", "/proc/self/smaps: no such file"}}));
 }
 
 TEST_F(ReportTest, OnlyAFinishedRunsReportSaysFinished) {

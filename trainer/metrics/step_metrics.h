@@ -18,7 +18,7 @@ struct StepMetrics {
   double seconds = 0.0;    // of this step
   double tokens_per_second = 0.0;
   std::map<std::string, int64_t> memory_peak_bytes;  // category -> most bytes held at once in this step
-  int64_t rss_peak_bytes = 0;                        // VmHWM of rank 0
+  int64_t rss_peak_bytes = 0;                        // VmHWM of rank 0; 0: the system does not say
   std::string counted = "tokens";                    // what `tokens` counts, as people call it: tokens or samples
 };
 

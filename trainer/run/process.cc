@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 
+#include <atomic>
 #include <csignal>
 #include <fstream>
 
@@ -15,6 +16,8 @@
 #include "kernels/scratch.h"
 #include "memory/category_scope.h"
 #include "memory/counting_allocator.h"
+#include "memory/outside/heap.h"
+#include "memory/pool/pool.h"
 
 namespace stowage {
 namespace {
@@ -26,6 +29,20 @@ void* TakeScratch(size_t bytes) {
 }
 
 void FreeScratch(void* block) { c10::GetCPUAllocator()->raw_deallocate(block); }
+
+std::atomic<int64_t> process_step{0};
+
+std::string Moment() {
+  const int64_t step = process_step.load(std::memory_order_relaxed);
+  const std::string when = step == 0 ? "before the first step" : absl::StrCat("step ", step);
+  const std::string instruction = CurrentInstruction();
+  return instruction.empty() ? when : absl::StrCat(when, ", ", instruction);
+}
+
+PeakSampler::Pages TensorPages() {
+  const PoolStatistics pool = InstalledPool()->Statistics();
+  return {pool.live, pool.resident};
+}
 
 }  // namespace
 
@@ -39,6 +56,14 @@ LedgerMarks& ProcessMarks() {
   return *marks;
 }
 
+PeakSampler& ProcessPeakSampler() {
+  static PeakSampler* const sampler =
+      new PeakSampler(ProcessLedger(), &TensorPages, &Moment, ReadHeapUse().in_use_bytes);
+  return *sampler;
+}
+
+void SetProcessStep(int64_t step) { process_step.store(step, std::memory_order_relaxed); }
+
 void SetUpProcess(int threads) {
   static const bool once = [] {
     // A step makes and drops the same large blocks again and again. By default glibc maps and unmaps each one, and
@@ -49,6 +74,7 @@ void SetUpProcess(int threads) {
     std::signal(SIGXFSZ, SIG_IGN);
     const absl::Status installed = InstallCountingAllocator(&ProcessLedger());
     STOWAGE_CHECK(installed.ok()) << installed.ToString();
+    SetFreeWatch(&ProcessPeakSampler());
     kernels::SetScratchFunctions({&TakeScratch, &FreeScratch});
     return true;
   }();

@@ -2,10 +2,12 @@
 #ifndef STOWAGE_TRAINER_RUN_PROCESS_H_
 #define STOWAGE_TRAINER_RUN_PROCESS_H_
 
+#include <cstdint>
 #include <string>
 
 #include "memory/ledger.h"
 #include "memory/ledger_marks.h"
+#include "memory/outside/peak_sampler.h"
 
 namespace stowage {
 
@@ -17,6 +19,11 @@ void SetUpProcess(int threads);
 Ledger& ProcessLedger();
 // Its high-water marks: nobody else takes or resets its peaks.
 LedgerMarks& ProcessMarks();
+
+// What the process holds in RAM at its most. It looks as long as LibTorch's tensors come and go, from SetUpProcess on.
+PeakSampler& ProcessPeakSampler();
+// The step that is being made, for the sampler to name its moment by; 0: none yet.
+void SetProcessStep(int64_t step);
 
 // LibTorch's version and this CPU's kind: with the thread count, what a promise of equal bits rests on.
 std::string LibTorchVersion();

@@ -12,6 +12,7 @@
 #include "trainer/optimizer/learning_rate.h"
 #include "trainer/run/evaluation.h"
 #include "trainer/run/module_buffers.h"
+#include "trainer/run/process.h"
 
 namespace stowage {
 
@@ -60,6 +61,7 @@ absl::StatusOr<UpdateScalars> TrainLoop::Scalars(int64_t step, int micro_batches
 
 absl::StatusOr<StepMetrics> TrainLoop::Step(int64_t step, AgreementVerdict* verdict) {
   const absl::Time start = absl::Now();
+  SetProcessStep(step + 1);
   const std::vector<SampleId> samples = in_.sampler.GlobalBatch(step);
   const MicroBatchCut cut{static_cast<int64_t>(samples.size()), *in_.config.train.micro_batch,
                           in_.communicator.world_size()};
@@ -105,8 +107,9 @@ absl::StatusOr<StepMetrics> TrainLoop::Step(int64_t step, AgreementVerdict* verd
     metrics.memory_peak_bytes[name] = peak;
     result_.memory_peak_bytes[name] = std::max(result_.memory_peak_bytes[name], peak);
   }
-  STOWAGE_ASSIGN_OR_RETURN(const ProcessMemory memory, ReadProcessMemory());
-  metrics.rss_peak_bytes = memory.peak_rss;
+  // A system that does not say it (no /proc) trains all the same.
+  const absl::StatusOr<ProcessMemory> memory = ReadProcessMemory();
+  if (memory.ok()) metrics.rss_peak_bytes = memory->peak_rss;
   return metrics;
 }
 

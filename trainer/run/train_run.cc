@@ -3,12 +3,14 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/file.h"
 #include "base/status_macros.h"
-#include "memory/process_memory.h"
 #include "sharding/agreement.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/config/load.h"
@@ -20,6 +22,7 @@
 #include "trainer/run/host_budget.h"
 #include "trainer/run/marks_report.h"
 #include "trainer/run/memory_marks.h"
+#include "trainer/run/memory_summary.h"
 #include "trainer/run/model_state.h"
 #include "trainer/run/module_buffers.h"
 #include "trainer/run/plan_json.h"
@@ -217,6 +220,12 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
   }
   reporter->Finish();
 
+  absl::StatusOr<MemoryTable> table = SummarizeMemory(memory.overall(), communicator);
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, table.status()));
+  const std::vector<std::string> table_lines = MemoryTableLines(*table);
+  for (const std::string& line : table_lines) reporter->Log(line);
+  Print(options, rank, absl::StrCat("\n", absl::StrJoin(table_lines, "\n")));
+
   outcome.steps_done = result->steps_done;
   outcome.last_loss = result->last_loss;
   outcome.validation_loss = result->validation_loss;
@@ -231,6 +240,7 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
     report.tokens = result->tokens;
     report.seconds = result->step_seconds;
     report.measured_peak_bytes = result->memory_peak_bytes;
+    report.memory = *table;
     ReportMarks(memory, &report);
     if (result->planned.has_value()) {
       const PlannedStatistics& planned = *result->planned;
@@ -240,8 +250,7 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
     report.world_size = world_size;
     report.threads = options.threads;
     report.versions = {{"libtorch", LibTorchVersion()}, {"cpu", CpuKind()}};
-    const absl::StatusOr<ProcessMemory> memory = ReadProcessMemory();
-    if (memory.ok()) report.rss_peak_bytes = memory->peak_rss;
+    report.rss_peak_bytes = table->rss_peak_bytes;
     written = WriteReport(folder->File("report.json"), report);
   }
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, written));
