@@ -79,6 +79,9 @@ int64_t Budget::pool_limit_at_most() const {
 }
 
 absl::StatusOr<Budget::Measured> Budget::Measure() const {
+  // Other threads write to the pool meanwhile: of what it holds before and after, the less is taken off, so that their
+  // pages count as outside rather than as nothing.
+  const int64_t touched_before = pool_->TouchedBytes();
   int64_t resident = 0;
   if (options_.resident_bytes) {
     STOWAGE_ASSIGN_OR_RETURN(resident, options_.resident_bytes());
@@ -88,7 +91,7 @@ absl::StatusOr<Budget::Measured> Budget::Measure() const {
   }
   Measured measured;
   measured.pool = pool_->Statistics();
-  const int64_t touched = pool_->TouchedBytes();
+  const int64_t touched = std::min(touched_before, pool_->TouchedBytes());
   measured.held = resident + (options_.own_window_bytes ? options_.own_window_bytes() : 0);
   // Where huge pages filled more than the pool handed out, that is growth which no limit of the pool sees.
   measured.outside = std::max<int64_t>(0, measured.held - std::min(touched, measured.pool.resident));

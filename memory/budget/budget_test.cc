@@ -234,7 +234,8 @@ TEST_F(BudgetTest, ThreadsTogetherStayBelow) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(pool_->Statistics().live, 0);
-  EXPECT_LE(pool_->Statistics().peak_resident, 140 * kMiB);
+  // What threads write while another one measures is covered by the allowance.
+  EXPECT_LE(pool_->Statistics().peak_resident, options_.bytes - outside_);
 }
 
 // As malloc asks the system for a large block.
