@@ -18,7 +18,7 @@ class PlannedTest(runs.RunTest):
     def assert_followed(self, plan, steps):
         self.assertEqual(plan["steps"], steps)
         self.assertEqual(plan["fallbacks"], 0, plan)
-        self.assertGT(plan["served"], 50 * steps)
+        self.assertGreater(plan["served"], 50 * steps)
         self.assertLessEqual(plan["arena_bytes"], 1.01 * plan["peak_live_bytes"])
 
     def test_one_rank_with_evaluations_and_saves_in_between(self):
