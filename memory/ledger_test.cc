@@ -1,5 +1,7 @@
 #include "memory/ledger.h"
 
+#include <algorithm>
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -82,6 +84,41 @@ TEST(LedgerTest, EightThreadsEndAtZeroAndThePeakLiesBetweenTheBounds) {
   EXPECT_EQ(ledger.total_live(), 0);
   EXPECT_GE(ledger.total_peak(), 70 + 8);               // one thread alone reaches it
   EXPECT_LE(ledger.total_peak(), kThreads * (70 + 8));  // all at once cannot pass it
+}
+
+// One thread allocates and frees once a round, another takes the peaks all the while: some take of the round has it. (A
+// peak that is read and then overwritten loses it in some rounds, if the threads run on two cores.)
+TEST(LedgerTest, TakingPeaksLosesNoAllocationOfAnotherThread) {
+  constexpr int kRounds = 20000;
+  Ledger ledger;
+  std::atomic<int> round{0}, done{0};
+  std::thread allocating([&] {
+    for (int i = 1; i <= kRounds; ++i) {
+      while (round.load(std::memory_order_acquire) < i) std::this_thread::yield();
+      ledger.Allocate(Category::kActivations, 1000);
+      ledger.Free(Category::kActivations, 1000);
+      done.store(i, std::memory_order_release);
+    }
+  });
+  int lost = 0;
+  for (int i = 1; i <= kRounds; ++i) {
+    int64_t category = 0, total = 0;
+    const auto take = [&] {
+      const LedgerSnapshot taken = ledger.TakePeaks(Place::kHost);
+      category = std::max(category, taken[Category::kActivations].peak);
+      total = std::max(total, taken.total.peak);
+    };
+    round.store(i, std::memory_order_release);
+    for (int n = 1; done.load(std::memory_order_acquire) < i; ++n) {
+      take();
+      if (n % 64 == 0) std::this_thread::yield();
+    }
+    take();
+    lost += category != 1000 || total != 1000;
+    ledger.TakePeaks(Place::kHost);  // a mark may start from what was live just before
+  }
+  allocating.join();
+  EXPECT_EQ(lost, 0);
 }
 
 TEST(CategoryScopeTest, InnermostHoldsAndLeavingRestores) {

@@ -67,6 +67,7 @@ const BadConfig kBadConfigs[] = {
     {"memory: {warning_threshold: 1.5}\n", "1:29", "memory.warning_threshold: must be above 0.0 and at most 1.0"},
     {"memory: {warning_threshold: 0.95}\n", "1:29",
      "memory.warning_threshold 0.95 is above memory.critical_threshold 0.9"},
+    {"memory: {trace: 0}\n", "1:17", "memory.trace: must be 1 or more, or none, found 0"},
     {"memory: {recompute: some}\n", "1:21", "memory.recompute: must be one of none, every, layer"},
     {"memory: {recompute: {each: 2}}\n", "1:21", "memory.recompute: knows {every: k}, found the key each"},
     {"memory: {recompute: {every: 0}}\n", "1:21", "memory.recompute: must be 1 or more, found 0"},
