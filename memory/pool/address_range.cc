@@ -29,8 +29,7 @@ absl::StatusOr<std::unique_ptr<AddressRange>> AddressRange::Reserve(size_t bytes
     if (mapping != MAP_FAILED) {
       const uintptr_t first = reinterpret_cast<uintptr_t>(mapping);
       char* base = static_cast<char*>(mapping) + (RoundUp(first, kHugePageBytes) - first);
-      return std::unique_ptr<AddressRange>(
-          new AddressRange(static_cast<char*>(mapping), mapping_bytes, base, wanted));
+      return std::unique_ptr<AddressRange>(new AddressRange(static_cast<char*>(mapping), mapping_bytes, base, wanted));
     }
     error = errno;
     if (wanted == least) break;
@@ -43,19 +42,18 @@ absl::StatusOr<std::unique_ptr<AddressRange>> AddressRange::Reserve(size_t bytes
 
 AddressRange::~AddressRange() { munmap(mapping_, mapping_bytes_); }
 
-bool AddressRange::MakeUsable(size_t end) {
-  const size_t rounded = std::min(RoundUp(end, kHugePageBytes), bytes_);
-  if (end > bytes_) return false;
-  if (rounded <= usable_) return true;
-  if (mprotect(base_ + usable_, rounded - usable_, PROT_READ | PROT_WRITE) != 0) return false;
-  madvise(base_ + usable_, rounded - usable_, MADV_HUGEPAGE);  // refused where there are none: small pages then
-  usable_ = rounded;
-  return true;
+size_t AddressRange::MakeUsable(size_t from, size_t to) {
+  STOWAGE_CHECK(from % kHugePageBytes == 0 && from < to) << from << " to " << to;
+  if (to > bytes_) return 0;
+  const size_t end = std::min(RoundUp(to, kHugePageBytes), bytes_);
+  if (mprotect(base_ + from, end - from, PROT_READ | PROT_WRITE) != 0) return 0;
+  madvise(base_ + from, end - from, MADV_HUGEPAGE);  // refused where there are none: small pages then
+  return end;
 }
 
 void AddressRange::Discard(size_t offset, size_t bytes) {
-  STOWAGE_CHECK(offset % kPageBytes == 0 && bytes % kPageBytes == 0 && offset + bytes <= usable_)
-      << offset << " + " << bytes << " of " << usable_;
+  STOWAGE_CHECK(offset % kPageBytes == 0 && bytes % kPageBytes == 0 && offset + bytes <= bytes_)
+      << offset << " + " << bytes << " of " << bytes_;
   if (bytes > 0) madvise(base_ + offset, bytes, MADV_DONTNEED);
 }
 

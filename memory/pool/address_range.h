@@ -31,12 +31,12 @@ class AddressRange {
   char* base() const { return base_; }
   size_t bytes() const { return bytes_; }
 
-  // From here on [base, base + end) may be read and written; what was usable stays so. False: the system refuses
-  // (RLIMIT_DATA, overcommit). Asks for huge pages; a system that has none is no error.
-  bool MakeUsable(size_t end);
-  size_t usable() const { return usable_; }
+  // From here on [base + from, base + to) may be read and written, and the rest of the last 2 MiB; what was usable
+  // stays so. `from` is a multiple of 2 MiB. Returns where the usable part ends, 0 if the system refuses (RLIMIT_DATA,
+  // overcommit) or the range is shorter. Asks for huge pages; a system that has none is no error.
+  size_t MakeUsable(size_t from, size_t to);
 
-  // Gives whole pages back to the system. They read as zeros afterwards. Offsets are multiples of kPageBytes.
+  // Gives whole usable pages back to the system. They read as zeros afterwards. Offsets are multiples of kPageBytes.
   void Discard(size_t offset, size_t bytes);
 
  private:
@@ -47,7 +47,6 @@ class AddressRange {
   const size_t mapping_bytes_;
   char* const base_;
   const size_t bytes_;
-  size_t usable_ = 0;
 };
 
 }  // namespace stowage

@@ -29,7 +29,7 @@ TEST(AddressRangeTest, ReservingCostsNoMemoryAndDiscardingGivesItBack) {
   EXPECT_EQ((*range)->bytes(), size_t{1} << 36);
   EXPECT_EQ(reinterpret_cast<uintptr_t>((*range)->base()) % (2 * kMiB), 0u);
   const int64_t before = ResidentBytes();
-  ASSERT_TRUE((*range)->MakeUsable(64 * kMiB));
+  ASSERT_EQ((*range)->MakeUsable(0, 64 * kMiB - 5), 64 * kMiB);
   EXPECT_LT(ResidentBytes() - before, static_cast<int64_t>(kMiB));
   std::memset((*range)->base(), 1, 64 * kMiB);
   EXPECT_GE(ResidentBytes() - before, static_cast<int64_t>(64 * kMiB));
@@ -41,8 +41,8 @@ TEST(AddressRangeTest, ReservingCostsNoMemoryAndDiscardingGivesItBack) {
 TEST(AddressRangeTest, MoreThanReservedIsRefused) {
   auto range = AddressRange::Reserve(4 * kMiB, kMiB);
   ASSERT_TRUE(range.ok());
-  EXPECT_TRUE((*range)->MakeUsable(4 * kMiB));
-  EXPECT_FALSE((*range)->MakeUsable(4 * kMiB + 1));
+  EXPECT_EQ((*range)->MakeUsable(0, 4 * kMiB), 4 * kMiB);
+  EXPECT_EQ((*range)->MakeUsable(2 * kMiB, 4 * kMiB + 1), 0u);
 }
 
 #ifdef __SANITIZE_ADDRESS__

@@ -9,6 +9,7 @@ namespace stowage {
 namespace {
 
 constexpr int64_t kPageBytes = static_cast<int64_t>(AddressRange::kPageBytes);
+constexpr int64_t kHugePages = 512;  // small pages of a huge one
 
 // Calls `word(index, mask)` for every word that holds bits of [first, first + count).
 template <typename F>
@@ -25,52 +26,65 @@ void ForEachWord(int64_t first, int64_t count, const F& word) {
 }  // namespace
 
 PageHeap::PageHeap(std::unique_ptr<AddressRange> range, const Options& options)
-    : range_(std::move(range)), options_(options) {}
+    : range_(std::move(range)), options_(options) {
+  // An eighth for what is not large: addresses are plenty, and where they are not, either side takes from the other.
+  const int64_t pages = static_cast<int64_t>(range_->bytes()) / kPageBytes;
+  const int64_t rest = (pages - pages / 8) / kHugePages * kHugePages;
+  sides_[kLarge].end = rest;
+  sides_[kRest].first = sides_[kRest].frontier = sides_[kRest].usable = rest;
+  sides_[kRest].end = pages;
+}
 
 void PageHeap::AddFree(int64_t page, int64_t pages) {
   free_.emplace(page, pages);
-  by_size_.emplace(pages, page);
+  SideOf(page).by_size.emplace(pages, page);
   statistics_.free_pages += pages;
 }
 
 void PageHeap::RemoveFree(FreeRuns::iterator run) {
-  by_size_.erase({run->second, run->first});
+  SideOf(run->first).by_size.erase({run->second, run->first});
   statistics_.free_pages -= run->second;
   free_.erase(run);
 }
 
-int64_t PageHeap::CountResident(int64_t page, int64_t pages) const {
+int64_t PageHeap::CountResident(const Side& side, int64_t page, int64_t pages) {
   int64_t count = 0;
-  ForEachWord(page, pages, [&](int64_t i, uint64_t mask) { count += __builtin_popcountll(resident_[i] & mask); });
+  ForEachWord(page - side.first, pages,
+              [&](int64_t i, uint64_t mask) { count += __builtin_popcountll(side.resident[i] & mask); });
   return count;
 }
 
-void PageHeap::SetResident(int64_t page, int64_t pages, bool resident) {
-  ForEachWord(page, pages, [&](int64_t i, uint64_t mask) {
-    resident_[i] = resident ? resident_[i] | mask : resident_[i] & ~mask;
+void PageHeap::SetResident(Side& side, int64_t page, int64_t pages, bool resident) {
+  ForEachWord(page - side.first, pages, [&](int64_t i, uint64_t mask) {
+    side.resident[i] = resident ? side.resident[i] | mask : side.resident[i] & ~mask;
   });
 }
 
 std::vector<std::pair<int64_t, int64_t>> PageHeap::ChooseIdle(int64_t wanted, int64_t but, int64_t but_pages,
-                                                               int64_t* gone) {
+                                                              int64_t* gone) {
   std::vector<std::pair<int64_t, int64_t>> chosen;
-  for (auto run = by_size_.rbegin(); run != by_size_.rend() && *gone < wanted; ++run) {
-    const int64_t page = run->second, end = run->second + run->first;
+  std::array<BySize::reverse_iterator, 2> next = {sides_[0].by_size.rbegin(), sides_[1].by_size.rbegin()};
+  while (*gone < wanted) {
+    const bool none[] = {next[0] == sides_[0].by_size.rend(), next[1] == sides_[1].by_size.rend()};
+    if (none[0] && none[1]) break;
+    const int which = none[0] || (!none[1] && next[1]->first > next[0]->first) ? 1 : 0;
+    Side& side = sides_[which];
+    const int64_t page = next[which]->second, end = next[which]->second + next[which]->first;
+    ++next[which];
     // The part before and the part behind what must stay.
     for (const auto& [first, last] : {std::pair<int64_t, int64_t>{page, std::min(end, but)},
                                       std::pair<int64_t, int64_t>{std::max(page, but + but_pages), end}}) {
-      // From the run's end, in steps: no more page faults later than the bound asks for.
-      constexpr int64_t kStep = 512;  // a huge page
+      // From the run's end, in steps of a huge page: no more page faults later than the bound asks for.
       for (int64_t to = last; to > first && *gone < wanted;) {
-        const int64_t from = std::max(first, (to - 1) / kStep * kStep);
-        const int64_t resident = CountResident(from, to - from);
+        const int64_t from = std::max(first, (to - 1) / kHugePages * kHugePages);
+        const int64_t resident = CountResident(side, from, to - from);
         if (resident > 0) {
           if (!chosen.empty() && chosen.back().first == to) {
             chosen.back().first = from;  // one call of the system for both
           } else {
             chosen.emplace_back(from, to);
           }
-          SetResident(from, to - from, false);
+          SetResident(side, from, to - from, false);
           *gone += resident;
         }
         to = from;
@@ -97,9 +111,9 @@ int64_t PageHeap::DiscardIdle(int64_t wanted, int64_t but, int64_t but_pages) {
 
 bool PageHeap::MakeRoom(int64_t fresh, int64_t page, int64_t pages) {
   if (fresh == 0) return true;
-  const int64_t used_then = statistics_.used_pages + pages;
-  const int64_t slack = std::max(options_.slack_pages,
-                                 static_cast<int64_t>(options_.slack_share * static_cast<double>(used_then)));
+  const int64_t used_then = std::max(most_used_, statistics_.used_pages + pages);
+  const int64_t slack =
+      std::max(options_.slack_pages, static_cast<int64_t>(options_.slack_share * static_cast<double>(used_then)));
   const int64_t most = std::min(options_.limit_pages, used_then > kNoLimit - slack ? kNoLimit : used_then + slack);
   const int64_t over = statistics_.resident_pages + fresh - most;
   if (over > 0) DiscardIdle(over, page, pages);
@@ -108,27 +122,48 @@ bool PageHeap::MakeRoom(int64_t fresh, int64_t page, int64_t pages) {
 
 char* PageHeap::Allocate(int64_t pages) {
   STOWAGE_CHECK(pages >= 1) << pages;
-  if (pages > static_cast<int64_t>(range_->bytes()) / kPageBytes) return nullptr;
-  const auto fit = by_size_.lower_bound({pages, 0});
+  const int side = pages >= kLargePages ? kLarge : kRest;
+  char* const run = AllocateOn(sides_[side], pages);
+  return run != nullptr ? run : AllocateOn(sides_[1 - side], pages);
+}
+
+char* PageHeap::AllocateOn(Side& side, int64_t pages) {
+  if (pages > side.end - side.first) return nullptr;
+  auto fit = side.by_size.lower_bound({pages, 0});
+  // The run before the frontier comes last, however well it fits: it alone can grow.
+  if (fit != side.by_size.end() && fit->second + fit->first == side.frontier && std::next(fit) != side.by_size.end()) {
+    ++fit;
+  }
   int64_t page, from_free = 0;  // where, and how many of its pages a free run gives
   FreeRuns::iterator run = free_.end();
-  if (fit != by_size_.end()) {
+  if (fit != side.by_size.end()) {
     page = fit->second;
     run = free_.find(page);
     from_free = pages;
   } else {
     // At the frontier, together with what is free right before it.
-    page = frontier_;
-    if (!free_.empty() && free_.rbegin()->first + free_.rbegin()->second == frontier_) {
-      run = std::prev(free_.end());
-      page = run->first;
-      from_free = run->second;
+    page = side.frontier;
+    const auto behind = free_.lower_bound(side.frontier);
+    if (behind != free_.begin()) {
+      const auto last = std::prev(behind);
+      if (last->first >= side.first && last->first + last->second == side.frontier) {
+        run = last;
+        page = run->first;
+        from_free = run->second;
+      }
     }
   }
   const int64_t end = page + pages;
-  if (!range_->MakeUsable(static_cast<size_t>(end) * kPageBytes)) return nullptr;
-  if (static_cast<int64_t>(resident_.size()) * 64 < end) resident_.resize((end + 63) / 64, 0);
-  const int64_t fresh = pages - CountResident(page, from_free);
+  if (end > side.end) return nullptr;
+  if (end > side.usable) {
+    const size_t usable =
+        range_->MakeUsable(static_cast<size_t>(side.usable * kPageBytes), static_cast<size_t>(end * kPageBytes));
+    if (usable == 0) return nullptr;
+    side.usable = static_cast<int64_t>(usable) / kPageBytes;
+  }
+  const int64_t words = (end - side.first + 63) / 64;
+  if (static_cast<int64_t>(side.resident.size()) < words) side.resident.resize(words, 0);
+  const int64_t fresh = pages - CountResident(side, page, from_free);
   if (!MakeRoom(fresh, page, pages)) return nullptr;
 
   if (run != free_.end()) {
@@ -136,43 +171,41 @@ char* PageHeap::Allocate(int64_t pages) {
     RemoveFree(run);
     if (left > 0) AddFree(end, left);
   }
-  frontier_ = std::max(frontier_, end);
-  SetResident(page, pages, true);
+  side.frontier = std::max(side.frontier, end);
+  SetResident(side, page, pages, true);
   statistics_.resident_pages += fresh;
   statistics_.fresh_pages += fresh;
   statistics_.used_pages += pages;
+  most_used_ = std::max(most_used_, statistics_.used_pages);
   return range_->base() + page * kPageBytes;
 }
 
 void PageHeap::Free(char* run, int64_t pages) {
   int64_t page = PageOf(run);
-  STOWAGE_CHECK(Contains(run) && page + pages <= frontier_ && pages >= 1) << page << " + " << pages;
-  auto after = free_.lower_bound(page);
+  Side& side = SideOf(page);
+  STOWAGE_CHECK(Contains(run) && page + pages <= side.frontier && pages >= 1) << page << " + " << pages;
+  const auto after = free_.lower_bound(page);
   STOWAGE_CHECK(after == free_.end() || after->first >= page + pages) << "freed twice: page " << page;
-  const bool joins_after = after != free_.end() && after->first == page + pages;
-  auto before = after == free_.begin() ? free_.end() : std::prev(after);
+  const auto before = after == free_.begin() ? free_.end() : std::prev(after);
   STOWAGE_CHECK(before == free_.end() || before->first + before->second <= page) << "freed twice: page " << page;
-  const bool joins_before = before != free_.end() && before->first + before->second == page;
+  const bool joins_after = after != free_.end() && after->first == page + pages && after->first < side.end;
+  const bool joins_before = before != free_.end() && before->first + before->second == page && page > side.first;
   statistics_.used_pages -= pages;
   statistics_.free_pages += pages;
-  // One of the neighbours grows in place: a step's blocks mostly come back next to free ones.
+  if (joins_after) {
+    pages += after->second;
+    side.by_size.erase({after->second, after->first});
+  }
+  // A neighbour grows in place. A B-tree's iterators end with the next change: erasing comes last.
   if (joins_before) {
-    by_size_.erase({before->second, before->first});
+    side.by_size.erase({before->second, before->first});
     before->second += pages;
-    if (joins_after) {
-      before->second += after->second;
-      by_size_.erase({after->second, after->first});
-    }
-    by_size_.emplace(before->second, before->first);
-    if (joins_after) free_.erase(after);  // last: it moves the others
+    side.by_size.emplace(before->second, before->first);
+    if (joins_after) free_.erase(after);
   } else {
-    if (joins_after) {
-      pages += after->second;
-      by_size_.erase({after->second, after->first});
-      free_.erase(after);
-    }
+    side.by_size.emplace(pages, page);
+    if (joins_after) free_.erase(after);
     free_.emplace(page, pages);
-    by_size_.emplace(pages, page);
   }
   const int64_t idle = statistics_.resident_pages - statistics_.used_pages;
   if (idle > options_.most_idle_pages) DiscardIdle(idle - options_.most_idle_pages, 0, 0);
@@ -180,10 +213,12 @@ void PageHeap::Free(char* run, int64_t pages) {
 
 void PageHeap::set_most_idle_pages(int64_t pages) {
   options_.most_idle_pages = pages;
-  Trim(pages);
+  const int64_t idle = statistics_.resident_pages - statistics_.used_pages;
+  if (idle > pages) DiscardIdle(idle - pages, 0, 0);
 }
 
 int64_t PageHeap::Trim(int64_t keep_pages) {
+  most_used_ = statistics_.used_pages;
   const int64_t idle = statistics_.resident_pages - statistics_.used_pages;
   return idle > keep_pages ? DiscardIdle(idle - keep_pages, 0, 0) : 0;
 }
@@ -191,7 +226,11 @@ int64_t PageHeap::Trim(int64_t keep_pages) {
 PageHeap::Statistics PageHeap::GetStatistics() const {
   Statistics statistics = statistics_;
   statistics.free_runs = static_cast<int64_t>(free_.size());
-  statistics.largest_free_pages = by_size_.empty() ? 0 : by_size_.rbegin()->first;
+  for (const Side& side : sides_) {
+    if (!side.by_size.empty()) {
+      statistics.largest_free_pages = std::max(statistics.largest_free_pages, side.by_size.rbegin()->first);
+    }
+  }
   return statistics;
 }
 

@@ -66,7 +66,7 @@ TEST(PageHeapTest, ARunThatGrowsAtTheEndUsesWhatIsFreeBeforeIt) {
   heap.Free(a, 4);
 }
 
-TEST(PageHeapTest, GrowthGivesIdlePagesBackFirst) {
+TEST(PageHeapTest, GrowthBeyondTheMostThatWasUsedGivesIdlePagesBackFirst) {
   PageHeap heap = MakeHeap(NoSlack());
   char* small[4];
   char* walls[4];
@@ -78,8 +78,12 @@ TEST(PageHeapTest, GrowthGivesIdlePagesBackFirst) {
   EXPECT_EQ(heap.GetStatistics().resident_pages, 36);  // freeing alone gives nothing back
   char* large = heap.Allocate(20);                     // fits nowhere
   EXPECT_EQ(heap.GetStatistics().used_pages, 24);
-  EXPECT_EQ(heap.GetStatistics().resident_pages, 24);
-  EXPECT_EQ(heap.GetStatistics().discarded_pages, 32);
+  EXPECT_EQ(heap.GetStatistics().resident_pages, 32);  // not more than 36, the most that was used; whole runs went
+  EXPECT_EQ(heap.GetStatistics().discarded_pages, 24);
+  heap.Trim(100);                                      // keeps the 8 idle ones, and forgets the 36
+  char* more = heap.Allocate(30);
+  EXPECT_EQ(heap.GetStatistics().resident_pages, 54);
+  heap.Free(more, 30);
   heap.Free(large, 20);
   for (char* wall : walls) heap.Free(wall, 1);
 }
@@ -160,7 +164,34 @@ TEST(PageHeapTest, RandomTrafficKeepsContentsAndBooks) {
   }
   for (const Run& run : runs) heap.Free(run.data, run.pages);
   EXPECT_EQ(heap.GetStatistics().used_pages, 0);
-  EXPECT_EQ(heap.GetStatistics().free_runs, 1);
+  EXPECT_EQ(heap.GetStatistics().free_runs, 2);  // one on either side
+}
+
+TEST(PageHeapTest, RunsThatAreNotLargeLeaveTheHolesOfLargeOnesAlone) {
+  PageHeap heap = MakeHeap({});
+  constexpr int64_t kLarge = PageHeap::kLargePages;
+  char* a = heap.Allocate(kLarge);
+  char* b = heap.Allocate(kLarge);
+  heap.Free(a, kLarge);
+  char* small = heap.Allocate(kLarge - 1);
+  EXPECT_EQ(heap.Allocate(kLarge), a);
+  heap.Free(small, kLarge - 1);
+  EXPECT_EQ(heap.Allocate(1), small);
+  heap.Free(b, kLarge);
+}
+
+// 32 MiB: the sides hold 28 and 4.
+TEST(PageHeapTest, ASideThatIsFullTakesFromTheOther) {
+  PageHeap heap = MakeHeap({}, size_t{32} << 20);
+  std::vector<char*> runs;
+  while (char* run = heap.Allocate(64)) runs.push_back(run);
+  EXPECT_EQ(runs.size(), 128u);
+  for (char* run : runs) heap.Free(run, 64);
+  EXPECT_EQ(heap.GetStatistics().free_runs, 2);  // they do not merge across
+  EXPECT_EQ(heap.GetStatistics().largest_free_pages, 28 * 256);
+  EXPECT_NE(heap.Allocate(28 * 256), nullptr);
+  EXPECT_NE(heap.Allocate(4 * 256), nullptr);
+  EXPECT_EQ(heap.Allocate(1), nullptr);
 }
 
 TEST(PageHeapDeathTest, FreeingTwiceIsSeen) {

@@ -34,6 +34,7 @@ struct Pool::Cache {
   struct Class {
     FreeBlock* blocks = nullptr;
     int count = 0;
+    int batch = 1;  // how many to take next
   };
   std::array<Class, kSizeClasses> classes;
   std::atomic<int64_t> allocations{0};  // written by the owner only
@@ -170,9 +171,11 @@ void* Pool::AllocateSmall(int size_class) {
   Cache::Class& mine = cache->classes[size_class];
   if (mine.blocks == nullptr) {
     const std::lock_guard<std::mutex> lock(mu_);
-    // Half of what may be kept, so that neither the next free nor the next allocation comes here again.
-    mine.blocks = TakeBatch(size_class, std::max(1, MostCached(size_class) / 2), &mine.count);
+    mine.blocks = TakeBatch(size_class, mine.batch, &mine.count);
     if (mine.blocks == nullptr) return nullptr;
+    // Twice as many each time, up to half of what may be kept, so that neither the next free nor the next allocation
+    // comes here again. A size of which a step needs one block costs no span full of them (as in tcmalloc).
+    mine.batch = std::min(2 * mine.batch, std::max(1, MostCached(size_class) / 2));
   }
   FreeBlock* block = mine.blocks;
   mine.blocks = block->next;
@@ -246,23 +249,25 @@ int64_t Pool::most_idle() const {
 }
 
 int64_t Pool::TouchedBytes() const {
-  int64_t pages = 0;
+  std::array<std::pair<int64_t, int64_t>, 2> parts;
   {
     const std::lock_guard<std::mutex> lock(mu_);
-    pages = pages_.frontier_pages();
+    parts = pages_.frontiers();
   }
   // The rest of the last huge page was made usable with it, and may have been filled with it.
   constexpr int64_t kHugePage = 512;
-  const int64_t range_pages = (end_ - begin_) / kPageBytes;
-  pages = std::min((pages + kHugePage - 1) / kHugePage * kHugePage, range_pages);
   constexpr int64_t kAtOnce = 16384;  // 64 MiB: the vector stays small
-  std::vector<unsigned char> present(std::min(pages, kAtOnce));
+  std::vector<unsigned char> present;
   int64_t touched = 0;
-  for (int64_t first = 0; first < pages; first += kAtOnce) {
-    const int64_t count = std::min(kAtOnce, pages - first);
-    char* const from = const_cast<char*>(begin_) + first * kPageBytes;
-    if (mincore(from, static_cast<size_t>(count * kPageBytes), present.data()) != 0) return 0;
-    touched += std::count_if(present.begin(), present.begin() + count, [](unsigned char p) { return (p & 1) != 0; });
+  for (const auto& [begin, frontier] : parts) {
+    const int64_t last = std::min((frontier + kHugePage - 1) / kHugePage * kHugePage, (end_ - begin_) / kPageBytes);
+    present.resize(std::max<size_t>(present.size(), std::min(last - begin, kAtOnce)));
+    for (int64_t first = begin; first < last; first += kAtOnce) {
+      const int64_t count = std::min(kAtOnce, last - first);
+      char* const from = const_cast<char*>(begin_) + first * kPageBytes;
+      if (mincore(from, static_cast<size_t>(count * kPageBytes), present.data()) != 0) return 0;
+      touched += std::count_if(present.begin(), present.begin() + count, [](unsigned char p) { return (p & 1) != 0; });
+    }
   }
   return touched * kPageBytes;
 }

@@ -26,8 +26,8 @@
 namespace stowage {
 
 struct PoolOptions {
-  size_t reserve_bytes = size_t{1} << 40;  // of addresses, not of memory
-  size_t least_bytes = size_t{1} << 30;    // less address space than this is an error
+  size_t reserve_bytes = size_t{1} << 40;    // of addresses, not of memory
+  size_t least_bytes = size_t{1} << 30;      // less address space than this is an error
   int64_t limit_bytes = PageHeap::kNoLimit;  // resident bytes never exceed it; whole pages
   int64_t most_idle_bytes = PageHeap::kNoLimit;
   double slack_share = 0.04;
@@ -37,18 +37,18 @@ struct PoolOptions {
 // Bytes, unless the name says otherwise. Since the pool was made.
 struct PoolStatistics {
   int64_t allocations = 0;
-  int64_t hits = 0;           // served without touching a page anew
-  int64_t live = 0;           // in large blocks, as whole pages, and in spans of small ones
+  int64_t hits = 0;  // served without touching a page anew
+  int64_t live = 0;  // in large blocks, as whole pages, and in spans of small ones
   int64_t peak_live = 0;
-  int64_t resident = 0;       // what the system may have given pages for
+  int64_t resident = 0;  // what the system may have given pages for
   int64_t peak_resident = 0;
-  int64_t idle = 0;           // resident, and in no block
-  int64_t largest_free = 0;   // of the page heap
-  int64_t free = 0;           // of the page heap, resident or not
-  int64_t discarded = 0;      // given back to the system, in all
-  int64_t discards = 0;       // in so many calls,
-  int64_t choosing_ns = 0;    // that took so long to choose pages and keep the books,
-  int64_t system_ns = 0;      // and so long in the system
+  int64_t idle = 0;          // resident, and in no block
+  int64_t largest_free = 0;  // of the page heap
+  int64_t free = 0;          // of the page heap, resident or not
+  int64_t discarded = 0;     // given back to the system, in all
+  int64_t discards = 0;      // in so many calls,
+  int64_t choosing_ns = 0;   // that took so long to choose pages and keep the books,
+  int64_t system_ns = 0;     // and so long in the system
 
   double hit_rate() const { return allocations == 0 ? 0.0 : static_cast<double>(hits) / allocations; }
   // Share of resident bytes that are in no block: what holding on to pages costs right now.
@@ -71,8 +71,8 @@ class Pool final : public BlockSource {
   // A block of Allocate(bytes), on any thread.
   void Free(void* block, size_t bytes) override;
 
-  // Gives idle pages back until at most `keep_bytes` of them are left, this thread's cache first; returns how many bytes
-  // went. What other threads hold in their caches stays there (at most kMostCachedBytes a size and thread).
+  // Gives idle pages back until at most `keep_bytes` of them are left, this thread's cache first; returns how many
+  // bytes went. What other threads hold in their caches stays there (at most kMostCachedBytes a size and thread).
   int64_t Trim(int64_t keep_bytes = 0);
 
   void SetLimit(int64_t limit_bytes);
@@ -115,7 +115,7 @@ class Pool final : public BlockSource {
   const char* const end_;
   mutable std::mutex mu_;  // std: the thread sanitizer does not see the locks of a shared abseil
   PageHeap pages_ ABSL_GUARDED_BY(mu_);
-  std::vector<SmallBlocks> small_ ABSL_GUARDED_BY(mu_);  // by class
+  std::vector<SmallBlocks> small_ ABSL_GUARDED_BY(mu_);              // by class
   std::vector<std::unique_ptr<Cache>> caches_ ABSL_GUARDED_BY(mu_);  // of threads that live
   int64_t allocations_ ABSL_GUARDED_BY(mu_) = 0;                     // large ones, and those of threads that ended
   int64_t misses_ ABSL_GUARDED_BY(mu_) = 0;

@@ -88,7 +88,7 @@ TEST(PoolTest, AStepRepeatedTouchesNothingNew) {
     }
     for (const auto& [block, bytes] : held) pool->Free(block, bytes);
   };
-  for (int i = 0; i < 10; ++i) step();  // until the caches hold what a step needs
+  for (int i = 0; i < 30; ++i) step();  // until the caches hold what a step needs
   const int64_t misses = pool->Statistics().allocations - pool->Statistics().hits;
   const int64_t discarded = pool->Statistics().discarded;
   for (int i = 0; i < 20; ++i) step();

@@ -7,11 +7,14 @@
 namespace stowage {
 namespace {
 
-// At least eight blocks a span, so that the tail of a span that holds no whole block is under 1/8 of it; at least
-// 16 KiB, four pages, so that small blocks come by the hundred.
+// Whole pages, at least 16 KiB, so that the smallest come by the hundred, and at least two blocks: a step has only a
+// few of the largest sizes, and what a span holds beyond them lies idle. Then as few pages more as leave at most an
+// eighth of the span as a tail that holds no whole block.
 int64_t SpanPages(size_t block_bytes) {
-  const size_t bytes = std::max<size_t>(8 * block_bytes, size_t{16} << 10);
-  return static_cast<int64_t>((bytes + AddressRange::kPageBytes - 1) / AddressRange::kPageBytes);
+  constexpr size_t kPage = AddressRange::kPageBytes;
+  size_t pages = (std::max<size_t>(2 * block_bytes, size_t{16} << 10) + kPage - 1) / kPage;
+  while (pages * kPage % block_bytes > pages * kPage / 8) ++pages;
+  return static_cast<int64_t>(pages);
 }
 
 }  // namespace

@@ -86,8 +86,8 @@ absl::StatusOr<AllocationTrace> ReadAllocationTrace(const std::string& path) {
     if (line[0] == '#') {
       if (trace.name.empty() && std::strlen(line) > 3) trace.name.assign(line + 2, std::strlen(line) - 3);
     } else if (!ParseLine(line, &live, &trace)) {
-      status = absl::DataLossError(absl::StrCat(path, ":", number, ": neither allocation, free of a live block, nor ",
-                                                "step: ", line));
+      status = absl::DataLossError(
+          absl::StrCat(path, ":", number, ": neither allocation, free of a live block, nor ", "step: ", line));
     }
   }
   int code = Z_OK;

@@ -4,9 +4,7 @@
 
 namespace stowage {
 
-RecordingSource::RecordingSource(const std::string& name, BlockSource* source) : source_(source) {
-  trace_.name = name;
-}
+RecordingSource::RecordingSource(const std::string& name, BlockSource* source) : source_(source) { trace_.name = name; }
 
 int RecordingSource::ThisThread() {
   return threads_.emplace(std::this_thread::get_id(), static_cast<int>(threads_.size())).first->second;

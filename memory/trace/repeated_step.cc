@@ -42,9 +42,8 @@ absl::StatusOr<RepeatedStep> RepeatLastStep(const AllocationTrace& trace) {
     if (block < step_begins_with) continue;
     std::deque<int32_t>& older = left[bytes];
     if (older.empty()) {
-      return absl::FailedPreconditionError(absl::StrCat("the last step of ", trace.name,
-                                                        " leaves a block behind that it did not find: ", bytes,
-                                                        " bytes"));
+      return absl::FailedPreconditionError(absl::StrCat(
+          "the last step of ", trace.name, " leaves a block behind that it did not find: ", bytes, " bytes"));
     }
     out.carry.emplace_back(block, older.front());
     older.pop_front();
