@@ -94,9 +94,9 @@ int Main(int argc, char** argv) {
   app.add_option("--steps", steps)->check(CLI::Range(2, 1000));
   app.add_option("--set", sets, "key.path=value")->allow_extra_args(false);
   CLI11_PARSE(app, argc, argv);
-  for (const std::string& set : {absl::StrCat("train.steps=", steps), std::string("train.epochs=none"),
-                                 std::string("train.eval_sequences=16"),
-                                 std::string("optimizer.schedule.warmup_steps=1")}) {
+  for (const std::string& set :
+       {absl::StrCat("train.steps=", steps), std::string("train.epochs=none"), std::string("train.eval_sequences=16"),
+        std::string("optimizer.schedule.warmup_steps=1")}) {
     sets.insert(sets.begin(), set);
   }
   const absl::Status status = Record(config, sets, run_dir, out);

@@ -11,6 +11,7 @@
 //
 // With --write all every block is written once, whole. Timed and counted is the steady state: after what the trace has
 // before the step, and after two rounds of it.
+#include <c10/core/CPUAllocator.h>
 #include <malloc.h>
 #include <sys/resource.h>
 
@@ -23,8 +24,6 @@
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <c10/core/CPUAllocator.h>
 
 #include "CLI/CLI.hpp"
 #include "base/check.h"
@@ -70,9 +69,7 @@ void InstallStowage() {
   STOWAGE_CHECK(installed.ok()) << installed.ToString();
 }
 
-double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+double Now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 int64_t MinorFaults() {
   rusage usage;
@@ -180,8 +177,10 @@ nlohmann::json Step(const Arguments& arguments) {
   out["peak_live_bytes"] = step.peak_live_bytes;  // headers included: 64 bytes a block
   if (arguments.allocator == "stowage") {
     const PoolStatistics pool = InstalledPool()->Statistics();
-    out["pool"] = {{"peak_resident_bytes", pool.peak_resident}, {"peak_live_bytes", pool.peak_live},
-                   {"hit_rate", pool.hit_rate()},               {"discarded_bytes", pool.discarded},
+    out["pool"] = {{"peak_resident_bytes", pool.peak_resident},
+                   {"peak_live_bytes", pool.peak_live},
+                   {"hit_rate", pool.hit_rate()},
+                   {"discarded_bytes", pool.discarded},
                    {"fragmentation", pool.fragmentation()}};
   }
   return out;
@@ -210,7 +209,8 @@ int Main(int argc, char** argv) {
         ->required()
         ->check(CLI::IsMember({"stowage", "pool", "malloc", "libtorch"}));
     sub->add_option("--seconds", arguments.seconds)->check(CLI::PositiveNumber);
-    sub->add_flag("--fixed-mmap-threshold", arguments.fixed_mmap_threshold, "glibc's M_MMAP_THRESHOLD stays at 128 KiB");
+    sub->add_flag("--fixed-mmap-threshold", arguments.fixed_mmap_threshold,
+                  "glibc's M_MMAP_THRESHOLD stays at 128 KiB");
   }
   CLI11_PARSE(app, argc, argv);
   if (arguments.fixed_mmap_threshold) mallopt(M_MMAP_THRESHOLD, 128 << 10);
