@@ -26,6 +26,7 @@
 #include "sharding/in_process_group.h"
 #include "sharding/solo_communicator.h"
 #include "trainer/executor/executor.h"
+#include "trainer/model/precision.h"
 #include "trainer/module/model_builder.h"
 #include "trainer/run/module_buffers.h"
 
@@ -111,10 +112,12 @@ absl::StatusOr<AgreementVerdict> Evaluate(Executor& executor, const Model& model
   return executor.Play(WriteEvaluation(ShapeOf(model), cut.per_rank()), inputs);
 }
 
-Outcome RunRank(ModelBuilder builder, int steps, uint64_t seed, Communicator& communicator) {
+Outcome RunRank(ModelBuilder builder, int steps, uint64_t seed, Communicator& communicator,
+                const std::string& precision = "fp32") {
   Outcome outcome;
   absl::StatusOr<Model> built = builder.Build();
   if (!built.ok()) return {built.status()};
+  if (absl::Status applied = ApplyPrecision(precision, {}, &*built); !applied.ok()) return {applied};
   const Model model = *std::move(built);
   GroupStates groups = MakeGroupStates(model, communicator.world_size());
   for (const auto& group : groups) group->Initialize(seed);
@@ -166,9 +169,9 @@ Outcome RunRank(ModelBuilder builder, int steps, uint64_t seed, Communicator& co
   return outcome;
 }
 
-Outcome RunSolo(ModelBuilder builder, int steps, uint64_t seed = 1) {
+Outcome RunSolo(ModelBuilder builder, int steps, uint64_t seed = 1, const std::string& precision = "fp32") {
   SoloCommunicator solo;
-  return RunRank(std::move(builder), steps, seed, solo);
+  return RunRank(std::move(builder), steps, seed, solo, precision);
 }
 
 std::vector<Outcome> RunWorld(const std::function<ModelBuilder()>& net, int steps, int world_size) {
@@ -307,6 +310,40 @@ TEST(ModuleTest, NormsKeepFp32) {
     for (const ParameterSpec& p : group.parameters) {
       EXPECT_EQ(p.keep_fp32, p.name == "block.norm.weight" || p.name == "block.norm.bias") << p.name;
     }
+  }
+}
+
+// The features as one image of 2 x 3 pixels, and what images are usually worked on with.
+ModelBuilder ImageNet() {
+  ModelBuilder b;
+  b.Add("stem", [] {
+    return torch::nn::Sequential(torch::nn::Functional([](at::Tensor x) {
+                                   return x.view({-1, 1, 2, 3});
+                                 }),
+                                 torch::nn::Conv2d(torch::nn::Conv2dOptions(1, 8, 3).padding(1)),
+                                 torch::nn::GroupNorm(2, 8), torch::nn::ReLU());
+  });
+  b.Add("block", [] {
+    return torch::nn::Sequential(torch::nn::Conv2d(torch::nn::Conv2dOptions(8, 8, 3).padding(1).bias(false)),
+                                 torch::nn::GroupNorm(4, 8), torch::nn::ReLU(), torch::nn::Flatten());
+  });
+  b.Add("head", [] { return torch::nn::Linear(48, kClasses); });
+  b.Loss(SummedCrossEntropy);
+  return b;
+}
+
+// bf16 keeps 8 bits: values and gradients are off by up to 1 in 256 here and there, the loss, over many of them, by
+// less. The weights must have been updated as well as in fp32, or the loss after some steps is not the same.
+TEST(ModuleTest, ModulesTrainInBf16AsInFp32) {
+  for (const bool images : {false, true}) {
+    const auto net = [=] { return images ? ImageNet() : Net(); };
+    const Outcome fp32 = RunSolo(net(), 25, 1, "fp32"), bf16 = RunSolo(net(), 25, 1, "bf16");
+    ASSERT_TRUE(fp32.status.ok()) << fp32.status;
+    ASSERT_TRUE(bf16.status.ok()) << bf16.status;
+    EXPECT_NE(bf16.losses, fp32.losses) << "computed in fp32 both times";
+    EXPECT_LT(fp32.losses.back(), 0.8 * fp32.losses.front()) << "nothing was learnt in these steps";
+    for (size_t i = 0; i < fp32.losses.size(); ++i) EXPECT_NEAR(bf16.losses[i] / fp32.losses[i], 1.0, 0.02) << i;
+    EXPECT_NEAR(bf16.validation_loss / fp32.validation_loss, 1.0, 0.02);
   }
 }
 
