@@ -1,5 +1,7 @@
 #include "memory/outside/peak_sampler.h"
 
+#include <sys/resource.h>
+
 #include <memory>
 
 #include "gtest/gtest.h"
@@ -71,6 +73,27 @@ TEST_F(PeakSamplerTest, WithoutAnyMomentItLooksAtTheEnd) {
   EXPECT_EQ(sample->moment, "end");
   EXPECT_EQ(sample->outside.tensor_bytes, 0);
   EXPECT_GT(sample->outside.rss_bytes, 0);
+}
+
+TEST_F(PeakSamplerTest, WhereTheSystemDoesNotLetItselfBeReadTheErrorSaysWhat) {
+  // As without /proc: nothing can be opened.
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  Hold(4 * kMiB);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  sampler_.BeforeFree();
+  const absl::Status measured = MeasureOutside({}).status();
+  const auto sample = sampler_.Finish();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(measured.code(), absl::StatusCode::kUnavailable);
+  EXPECT_NE(measured.message().find("/proc/self/smaps"), absl::string_view::npos) << measured;
+  EXPECT_EQ(sample.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_NE(sample.status().message().find("/proc/self/"), absl::string_view::npos) << sample.status();
+  // What could not be read then can be now.
+  EXPECT_TRUE(sampler_.Finish().ok());
+  Drop();
 }
 
 }  // namespace
