@@ -62,7 +62,7 @@ absl::StatusOr<MachineMemory> ReadMachineMemory(const MachineSource& source) {
   memory.total = MeminfoBytes(source, "MemTotal:");
   memory.available = MeminfoBytes(source, "MemAvailable:");
   if (memory.total <= 0) {
-    return absl::UnavailableError(absl::StrCat(source.root,
+    return absl::FailedPreconditionError(absl::StrCat(source.root,
                                                "/proc/meminfo does not say how much memory there is; "
                                                "mount /proc, or give memory.host in bytes"));
   }

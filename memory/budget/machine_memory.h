@@ -28,7 +28,7 @@ struct RankShare {
 };
 
 // Reads cgroups (v1, v2), `ulimit -v` and `-d` (RLIMIT_AS, RLIMIT_DATA), the batch system's variables and
-// /proc/meminfo. Unavailable: there is no /proc/meminfo. Thread-safe.
+// /proc/meminfo. FailedPrecondition: there is no /proc/meminfo. Thread-safe.
 absl::StatusOr<MachineMemory> ReadMachineMemory(const MachineSource& source = {});
 
 // The tightest of the bounds, shared ones divided by `ranks_on_host` >= 1.

@@ -168,7 +168,7 @@ TEST_F(MachineMemoryTest, AnAllotmentThatIsNoSizeIsNamedAndNotHeeded) {
 TEST_F(MachineMemoryTest, WithoutProcThereIsNoAnswer) {
   std::filesystem::remove_all(root_ + "/proc");
   const auto memory = ReadMachineMemory({root_});
-  EXPECT_EQ(memory.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(memory.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(memory.status().message()), HasSubstr("/proc/meminfo"));
 }
 
