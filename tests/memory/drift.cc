@@ -29,7 +29,7 @@ Held Look() {
 }  // namespace
 
 absl::StatusOr<Drift> MeasureDrift(int64_t steps, const std::string& precision, const std::string& folder) {
-  SetUpProcess(/*threads=*/1);
+  STOWAGE_RETURN_IF_ERROR(SetUpProcess(/*threads=*/1));
   constexpr int64_t kMicroBatches = 2;
   Drift drift;
   const int64_t first = steps / 2, last = steps - 1;

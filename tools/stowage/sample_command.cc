@@ -35,7 +35,10 @@ int Run(const Arguments& arguments, const OwnKinds& own) {
     Complain(threads.status().message());
     return kExitFailure;
   }
-  SetUpProcess(threads->threads);
+  if (const absl::Status set_up = SetUpProcess(threads->threads); !set_up.ok()) {
+    Complain(set_up.message());
+    return kExitFailure;
+  }
   const absl::StatusOr<std::string> text = Sample(arguments.run, arguments.options, own);
   if (!text.ok()) {
     Complain(text.status().message());

@@ -2,6 +2,7 @@
 // can be made again.
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/empty.h>
+#include <c10/core/CPUAllocator.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/nn/modules/batchnorm.h>
@@ -18,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/hash.h"
+#include "kernels/scratch.h"
 #include "memory/counting_allocator.h"
 #include "memory/failing_source.h"
 #include "sharding/in_process_group.h"
@@ -48,6 +50,9 @@ FailingSource& Source() {
     Books();
     auto* made = new FailingSource(InstalledPool());
     SetBlockSource(made);
+    // Kernels' scratch from there too, as the program has it.
+    kernels::SetScratchFunctions({[](size_t bytes) { return c10::GetCPUAllocator()->raw_allocate(bytes); },
+                                  [](void* block) { c10::GetCPUAllocator()->raw_deallocate(block); }});
     return made;
   }();
   return *source;

@@ -12,7 +12,7 @@
 #include <torch/version.h>
 
 #include "absl/strings/str_cat.h"
-#include "base/check.h"
+#include "base/status_macros.h"
 #include "kernels/scratch.h"
 #include "memory/category_scope.h"
 #include "memory/counting_allocator.h"
@@ -64,8 +64,8 @@ PeakSampler& ProcessPeakSampler() {
 
 void SetProcessStep(int64_t step) { process_step.store(step, std::memory_order_relaxed); }
 
-void SetUpProcess(int threads) {
-  static const bool once = [] {
+absl::Status SetUpProcess(int threads) {
+  static const absl::Status* const once = [] {
     // A step makes and drops the same large blocks again and again. By default glibc maps and unmaps each one, and
     // the kernel zeroes every page anew: with these thresholds they stay in the heap and are reused as they are.
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
@@ -73,13 +73,14 @@ void SetUpProcess(int threads) {
     // A write past `ulimit -f` shall be an error that is said, not the end of the process.
     std::signal(SIGXFSZ, SIG_IGN);
     const absl::Status installed = InstallCountingAllocator(&ProcessLedger());
-    STOWAGE_CHECK(installed.ok()) << installed.ToString();
+    if (!installed.ok()) return new absl::Status(installed);
     SetFreeWatch(&ProcessPeakSampler());
     kernels::SetScratchFunctions({&TakeScratch, &FreeScratch});
-    return true;
+    return new absl::Status();
   }();
-  (void)once;
+  STOWAGE_RETURN_IF_ERROR(*once);
   at::set_num_threads(threads);
+  return absl::OkStatus();
 }
 
 std::string LibTorchVersion() { return TORCH_VERSION; }

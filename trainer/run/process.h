@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "memory/ledger.h"
 #include "memory/ledger_marks.h"
 #include "memory/outside/peak_sampler.h"
@@ -13,7 +14,9 @@ namespace stowage {
 
 // Installs the counting allocator and sets the number of threads LibTorch computes with. Call it before the first
 // tensor is made; a second call only changes the thread count. Not thread-safe.
-void SetUpProcess(int threads);
+// ResourceExhausted: no address space for the allocator's pool (ulimit -v); another call says the same.
+// FailedPrecondition: another library has taken the allocator's place.
+absl::Status SetUpProcess(int threads);
 
 // What the installed allocator counts into.
 Ledger& ProcessLedger();

@@ -37,7 +37,9 @@ int StartAndRun(const StartRequest& request, const Work& work) {
   const absl::StatusOr<ThreadPlan> threads = PlanThreads(communicator->placement(), request.threads);
   agreed = AgreeOnStatus(*communicator, threads.status());
   if (!agreed.ok()) return Fail(std::move(communicator), threads.status(), agreed, kExitFailure);
-  SetUpProcess(threads->threads);
+  const absl::Status set_up = SetUpProcess(threads->threads);
+  agreed = AgreeOnStatus(*communicator, set_up);
+  if (!agreed.ok()) return Fail(std::move(communicator), set_up, agreed, kExitFailure);
 
   ExitCode code = kExitOk;
   const absl::Status done = work(*communicator, *threads, &code);

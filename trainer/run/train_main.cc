@@ -88,7 +88,7 @@ absl::StatusOr<TrainOutcome> Train(const ModelKind& model, const DataSource& dat
   STOWAGE_ASSIGN_OR_RETURN(const std::unique_ptr<Communicator> communicator, Launch(config.sharding.backend));
   absl::StatusOr<ThreadPlan> threads = PlanThreads(communicator->placement(), ThreadsOf(config));
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(*communicator, threads.status()));
-  SetUpProcess(threads->threads);
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(*communicator, SetUpProcess(threads->threads)));
   TrainOptions options = asked;
   options.threads = threads->threads;
   options.thread_description = threads->description;
