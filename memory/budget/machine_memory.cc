@@ -63,8 +63,8 @@ absl::StatusOr<MachineMemory> ReadMachineMemory(const MachineSource& source) {
   memory.available = MeminfoBytes(source, "MemAvailable:");
   if (memory.total <= 0) {
     return absl::FailedPreconditionError(absl::StrCat(source.root,
-                                               "/proc/meminfo does not say how much memory there is; "
-                                               "mount /proc, or give memory.host in bytes"));
+                                                      "/proc/meminfo does not say how much memory there is; "
+                                                      "mount /proc, or give memory.host in bytes"));
   }
   memory.bounds = CgroupMemoryBounds(source);
   TakeLimits(source, &memory.bounds);
