@@ -5,8 +5,10 @@
 #include <ATen/ops/empty.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <thread>
+#include <tuple>
 
 #include "base/hash.h"
 #include "kernels/gemm.h"
@@ -60,6 +62,7 @@ struct Experiment {
   std::vector<std::string> fp32_segments;
   std::function<absl::StatusOr<Batch>(int rank, int64_t step, Batch)> meddle;  // changes or refuses a batch
   std::function<void()> before_agree;
+  InstructionObserver* observer = nullptr;
 };
 
 struct Outcome {
@@ -85,6 +88,7 @@ Outcome RunRank(const Experiment& setup, Communicator& communicator) {
     inputs.seed = 3;
     inputs.step = step;
     inputs.release_gradients = setup.release_gradients;
+    inputs.observer = setup.observer;
     inputs.global_index = [&](int m) { return cut.GlobalIndex(rank, m); };
     inputs.batch = [&](int m) -> absl::StatusOr<Batch> {
       const int64_t index = cut.GlobalIndex(rank, m);
@@ -395,6 +399,48 @@ TEST(ExecutorTest, GradientsAndCopiesAreHeldOnlyWhileTheStepNeedsThem) {
     }
     EXPECT_EQ(TheLedger().live(Category::kGradients), gradients) << precision;
   }
+}
+
+TEST(ExecutorTest, TheObserverIsToldOfEveryInstructionInPairsInOrderAndOfAFailedStepToo) {
+  class Watch final : public InstructionObserver {
+   public:
+    void Before(const Instruction& instruction) override {
+      EXPECT_FALSE(inside_);
+      inside_ = true;
+      played.emplace_back(instruction.op, instruction.target, instruction.micro);
+    }
+    void After(const Instruction& instruction) override {
+      EXPECT_TRUE(inside_);
+      inside_ = false;
+      EXPECT_EQ(std::make_tuple(instruction.op, instruction.target, instruction.micro), played.back());
+    }
+    std::vector<std::tuple<Op, int, int>> played;
+
+   private:
+    bool inside_ = false;
+  };
+  std::vector<std::tuple<Op, int, int>> expected;
+  const Model model = *MakeGpt2(Tiny());
+  for (const Instruction& i : WriteTrainStep(ShapeOf(model), 4).instructions) {
+    expected.emplace_back(i.op, i.target, i.micro);
+  }
+  Experiment setup;
+  setup.steps = 1;
+  Watch watch;
+  setup.observer = &watch;
+  const Outcome observed = RunSolo(setup);
+  EXPECT_EQ(watch.played, expected);
+  setup.observer = nullptr;
+  EXPECT_EQ(observed.weights, RunSolo(setup).weights) << "looking changes nothing";
+
+  watch.played.clear();
+  setup.observer = &watch;
+  setup.meddle = [](int, int64_t, Batch) -> absl::StatusOr<Batch> { return absl::DataLossError("torn"); };
+  EXPECT_FALSE(RunSolo(setup).status.ok());
+  const auto agree = std::find(expected.begin(), expected.end(), std::make_tuple(Op::kAgree, -1, -1));
+  ASSERT_NE(agree, expected.end());
+  expected.erase(std::next(agree), expected.end());
+  EXPECT_EQ(watch.played, expected) << "up to agree, which tells of the failure";
 }
 
 TEST(ExecutorTest, AnExceptionOfLibTorchBecomesAStatusThatNamesTheInstruction) {
