@@ -9,8 +9,7 @@
 namespace stowage {
 namespace {
 
-// A share of the time that looks may take, and by how much a height must exceed the last one looked at.
-constexpr int64_t kTimePerLookTime = 200;
+// By how much a height must exceed the last one looked at: a 200th.
 constexpr int64_t kGrowthParts = 200;
 // What a sample may leave unexplained by its moment: a 64th of what is in RAM.
 constexpr int64_t kAboutParts = 64;
@@ -28,11 +27,12 @@ bool NearHighest(int64_t value, std::atomic<int64_t>* highest) {
 }  // namespace
 
 PeakSampler::PeakSampler(const Ledger& ledger, std::function<Pages()> pages, std::function<std::string()> moment,
-                         int64_t heap_at_start_bytes)
+                         int64_t heap_at_start_bytes, double most_time_share)
     : ledger_(ledger),
       pages_(std::move(pages)),
       moment_(std::move(moment)),
-      heap_at_start_bytes_(heap_at_start_bytes) {}
+      heap_at_start_bytes_(heap_at_start_bytes),
+      most_time_share_(most_time_share) {}
 
 void PeakSampler::BeforeFree() {
   const int64_t live = ledger_.total_live();
@@ -42,8 +42,8 @@ void PeakSampler::BeforeFree() {
   const bool new_resident =
       NearHighest(resident, &highest_resident_) && Grew(resident, looked_at_resident_.load(std::memory_order_relaxed));
   if (!new_live && !new_resident) return;
-  const int64_t spent = spent_ns_.load(std::memory_order_relaxed);
-  if (spent * kTimePerLookTime > std::chrono::nanoseconds(Clock::now() - start_).count()) return;
+  const double spent = static_cast<double>(spent_ns_.load(std::memory_order_relaxed));
+  if (spent > most_time_share_ * std::chrono::nanoseconds(Clock::now() - start_).count()) return;
   // Who looks keeps others from looking; they need not wait.
   const std::unique_lock<std::mutex> lock(mu_, std::try_to_lock);
   if (!lock.owns_lock()) return;
@@ -71,6 +71,8 @@ void PeakSampler::Look() {
     const int64_t rss = sample.outside.rss_bytes, best = best_.outside.rss_bytes;
     const int64_t about = best / kAboutParts;
     if (rss > best + about || (rss >= best - about && sample.outside.tensor_bytes > best_.outside.tensor_bytes)) {
+      // A lesser moment that has won (the heap had grown since) shall not stay: the height is looked at again.
+      if (sample.outside.tensor_bytes < best_.outside.tensor_bytes) looked_at_live_.store(0, std::memory_order_relaxed);
       sample.moment = moment_();
       best_ = std::move(sample);
     }

@@ -6,7 +6,7 @@
 // sample with the most bytes in RAM. Steps repeat, so the moments come again.
 //
 // Costs: two comparisons a large block. A look costs milliseconds (ReadSmaps); looks together take at most 0.5 % of the
-// time since the start, the first one apart.
+// time since the start, the last one apart.
 //
 // Thread-safe.
 #ifndef STOWAGE_MEMORY_OUTSIDE_PEAK_SAMPLER_H_
@@ -54,8 +54,9 @@ class PeakSampler final : public FreeWatch {
 
   // Borrows the ledger. `pages` and `moment` are called on threads that free, and must not make tensors; `pages` for
   // every large block, so it must be fast. `heap_at_start_bytes`: HeapUse::in_use_bytes now, before the work.
+  // `most_time_share`: what looks may take of the time since now.
   PeakSampler(const Ledger& ledger, std::function<Pages()> pages, std::function<std::string()> moment,
-              int64_t heap_at_start_bytes);
+              int64_t heap_at_start_bytes, double most_time_share = 0.005);
   PeakSampler(const PeakSampler&) = delete;
   PeakSampler& operator=(const PeakSampler&) = delete;
 
@@ -77,6 +78,7 @@ class PeakSampler final : public FreeWatch {
   const std::function<Pages()> pages_;
   const std::function<std::string()> moment_;
   const int64_t heap_at_start_bytes_;
+  const double most_time_share_;
   const Clock::time_point start_ = Clock::now();
   std::atomic<int64_t> highest_live_{0};    // ever seen
   std::atomic<int64_t> looked_at_live_{0};  // highest that was looked at

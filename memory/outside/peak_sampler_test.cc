@@ -36,7 +36,7 @@ class PeakSamplerTest : public testing::Test {
                          const int64_t bytes = pages_ == nullptr ? 0 : pages_->bytes();
                          return PeakSampler::Pages{bytes, bytes};
                        },
-                       [this] { return moment_; }, 0};
+                       [this] { return moment_; }, 0, 1.0};
 };
 
 TEST_F(PeakSamplerTest, KeepsTheMomentWithTheMostInRamAndExplainsIt) {
@@ -63,6 +63,22 @@ TEST_F(PeakSamplerTest, LooksOnlyAtNewHeights) {
   sampler_.BeforeFree();
   for (int i = 0; i < 1000; ++i) sampler_.BeforeFree();
   EXPECT_EQ(sampler_.looks(), 1);
+  Drop();
+}
+
+TEST_F(PeakSamplerTest, AHeightIsLookedAtAgainAfterALesserMomentHasWon) {
+  Hold(64 * kMiB);
+  moment_ = "first height";
+  sampler_.BeforeFree();
+  Drop();
+  // Something else has grown: with few tensors there is now more in RAM than there was at the height.
+  const auto grown = TestPages::Anonymous(96 * kMiB);
+  moment_ = "lesser";
+  ASSERT_EQ(sampler_.Finish()->moment, "lesser");
+  Hold(64 * kMiB);
+  moment_ = "second height";
+  sampler_.BeforeFree();
+  EXPECT_EQ(sampler_.Finish()->moment, "second height");
   Drop();
 }
 
