@@ -56,7 +56,7 @@ absl::Status Record(const std::string& path, const std::vector<std::string>& set
   SoloCommunicator communicator;
   STOWAGE_ASSIGN_OR_RETURN(const ThreadPlan threads,
                            PlanThreads(communicator.placement(), static_cast<int>(config.run.threads.value_or(0))));
-  SetUpProcess(threads.threads);
+  STOWAGE_RETURN_IF_ERROR(SetUpProcess(threads.threads));
   // Never deleted: tensors may hold its blocks to the end of the process.
   auto* const recorder = new RecordingSource(config.run.name, InstalledPool());
   OwnKinds own;
