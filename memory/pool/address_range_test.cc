@@ -15,6 +15,12 @@ namespace {
 
 constexpr size_t kMiB = size_t{1} << 20;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitizer = true;  // it reserves terabytes of addresses itself
+#else
+constexpr bool kSanitizer = false;
+#endif
+
 int64_t ResidentBytes() {
   long pages = 0, resident = 0;
   FILE* file = std::fopen("/proc/self/statm", "r");
@@ -24,6 +30,9 @@ int64_t ResidentBytes() {
 }
 
 TEST(AddressRangeTest, ReservingCostsNoMemoryAndDiscardingGivesItBack) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "the thread sanitizer's shadow of these bytes is resident too";
+#endif
   auto range = AddressRange::Reserve(size_t{1} << 36, kMiB);
   ASSERT_TRUE(range.ok()) << range.status();
   EXPECT_EQ((*range)->bytes(), size_t{1} << 36);
@@ -45,12 +54,6 @@ TEST(AddressRangeTest, MoreThanReservedIsRefused) {
   EXPECT_EQ((*range)->MakeUsable(2 * kMiB, 4 * kMiB + 1), 0u);
 }
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr bool kAddressSanitizer = true;  // it reserves terabytes of addresses itself
-#else
-constexpr bool kAddressSanitizer = false;
-#endif
-
 // In a child: a limit on addresses cannot be raised again.
 template <typename F>
 int InChildWithAddressLimit(size_t bytes, const F& body) {
@@ -66,22 +69,26 @@ int InChildWithAddressLimit(size_t bytes, const F& body) {
 }
 
 TEST(AddressRangeTest, TakesLessWhereTheProcessMayNotHaveAll) {
-  if (kAddressSanitizer) GTEST_SKIP() << "no limit on addresses under the address sanitizer";
-  EXPECT_EQ(InChildWithAddressLimit(size_t{8} << 30, [] {
-              auto range = AddressRange::Reserve(size_t{1} << 40, kMiB);
-              if (!range.ok()) return 1;
-              return (*range)->bytes() <= size_t{8} << 30 && (*range)->bytes() >= size_t{1} << 30 ? 0 : 2;
-            }),
+  if (kSanitizer) GTEST_SKIP() << "no limit on addresses under this sanitizer";
+  EXPECT_EQ(InChildWithAddressLimit(
+                size_t{8} << 30,
+                [] {
+                  auto range = AddressRange::Reserve(size_t{1} << 40, kMiB);
+                  if (!range.ok()) return 1;
+                  return (*range)->bytes() <= size_t{8} << 30 && (*range)->bytes() >= size_t{1} << 30 ? 0 : 2;
+                }),
             0);
 }
 
 TEST(AddressRangeTest, NoAddressesIsAnErrorThatSaysHowManyWereAskedFor) {
-  if (kAddressSanitizer) GTEST_SKIP() << "no limit on addresses under the address sanitizer";
-  EXPECT_EQ(InChildWithAddressLimit(size_t{1} << 30, [] {
-              auto range = AddressRange::Reserve(size_t{1} << 40, size_t{16} << 30);
-              if (range.ok()) return 1;
-              return range.status().message().find("17179869184 bytes") != absl::string_view::npos ? 0 : 2;
-            }),
+  if (kSanitizer) GTEST_SKIP() << "no limit on addresses under this sanitizer";
+  EXPECT_EQ(InChildWithAddressLimit(
+                size_t{1} << 30,
+                [] {
+                  auto range = AddressRange::Reserve(size_t{1} << 40, size_t{16} << 30);
+                  if (range.ok()) return 1;
+                  return range.status().message().find("17179869184 bytes") != absl::string_view::npos ? 0 : 2;
+                }),
             0);
 }
 
