@@ -311,6 +311,7 @@ def main():
     parser.add_argument("--steps", type=int, help="steps to take (default: train.steps)")
     parser.add_argument("--micro-batch", type=int, help="sequences a pass (default: train.micro_batch)")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--fp64", action="store_true", help="compute in fp64 (models of images)")
     parser.add_argument("--fp32-norm", action="store_true", help="clip with clip_grad_norm_ as it is")
     parser.add_argument("--out", help="where the JSON goes (default: standard output)")
     parser.add_argument("--progress", action="store_true", help="a line a step on standard error")
@@ -327,6 +328,8 @@ def main():
     model = make_model(config["model"], read_weights(arguments.checkpoint))
     if os.path.isdir(arguments.train):
         data = ImageBatches(*read_images(arguments.train, "train"), config["model"]["input"])
+        if arguments.fp64:
+            model, data.inputs = model.double(), data.inputs.double()
     else:
         data = read_shard(arguments.train)
     steps = arguments.steps if arguments.steps is not None else int(config["train"]["steps"])

@@ -1,19 +1,19 @@
 #include "trainer/model/cnn.h"
 
-#include <ATen/ops/conv2d.h>
-#include <ATen/ops/group_norm.h>
 #include <ATen/ops/mean.h>
 
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/check.h"
 #include "trainer/model/group_builder.h"
-#include "trainer/model/ops/activation.h"
+#include "trainer/model/ops/conv.h"
+#include "trainer/model/ops/group_norm.h"
 #include "trainer/model/sample_head.h"
 
 namespace stowage {
@@ -28,14 +28,20 @@ int64_t NormGroups(int64_t channels) {
   return groups;
 }
 
-// norm(conv(x)): a convolution without a bias, which the norm would take away again.
-at::Tensor ConvNorm(const at::Tensor& x, int64_t stride, ParameterReader* next) {
-  const at::Tensor& kernel = next->Weight().value;
-  const at::Tensor& scale = next->Weight().value;
-  const at::Tensor& shift = next->Weight().value;
-  const int64_t padding = kernel.size(2) / 2;
-  const at::Tensor y = at::conv2d(x, kernel, {}, {stride, stride}, {padding, padding});
-  return at::group_norm(y, NormGroups(y.size(1)), scale, shift, kGroupNormEps, /*cudnn_enabled=*/false);
+// A convolution without a bias, which the norm after it would take away again.
+at::Tensor Conv(const at::Tensor& x, int64_t stride, ParameterReader* next) {
+  const Parameter& kernel = next->Weight();
+  return ops::Conv2d(x, kernel, stride, kernel.value.size(2) / 2);
+}
+
+// norm(x), plus `residual`, through ReLU, as asked for.
+at::Tensor Norm(const at::Tensor& x, bool relu, const Parameter& scale, const Parameter& shift,
+                const std::optional<at::Tensor>& residual = std::nullopt) {
+  return ops::GroupNorm(x, scale, shift, {NormGroups(x.size(1)), kGroupNormEps, relu}, residual);
+}
+at::Tensor Norm(const at::Tensor& x, bool relu, ParameterReader* next) {
+  const Parameter &scale = next->Weight(), &shift = next->Weight();
+  return Norm(x, relu, scale, shift);
 }
 
 void DeclareConvNorm(const std::string& conv, const std::string& norm, int64_t out, int64_t in, int64_t kernel,
@@ -50,11 +56,11 @@ class Stem : public Segment {
   std::vector<at::Tensor> Forward(const std::vector<at::Tensor>&, absl::Span<const Parameter> parameters,
                                   const SegmentContext& context) const override {
     ParameterReader next(parameters);
-    // Channels last: the form that the convolutions work in. It passes through all that follows.
+    // Channels last: what the convolutions and norms work in, and give back.
     const at::Tensor images = InputsOf(context, parameters[0]).contiguous(at::MemoryFormat::ChannelsLast);
-    at::Tensor x = ops::Relu(ConvNorm(images, 1, &next));
+    const at::Tensor y = Norm(Conv(images, 1, &next), /*relu=*/true, &next);
     STOWAGE_CHECK(next.AtEnd()) << "stem";
-    return {x};
+    return {y};
   }
 };
 
@@ -65,11 +71,13 @@ class Block : public Segment {
   std::vector<at::Tensor> Forward(const std::vector<at::Tensor>& inputs, absl::Span<const Parameter> parameters,
                                   const SegmentContext&) const override {
     ParameterReader next(parameters);
-    at::Tensor x = ops::Relu(ConvNorm(inputs[0], stride_, &next));
-    x = ConvNorm(x, 1, &next);
-    x = x.add(down_ ? ConvNorm(inputs[0], stride_, &next) : inputs[0]);
+    at::Tensor x = Norm(Conv(inputs[0], stride_, &next), /*relu=*/true, &next);
+    x = Conv(x, 1, &next);
+    // The parameters come in the order of their declaration: the second norm's before those of the way around.
+    const Parameter &scale = next.Weight(), &shift = next.Weight();
+    const at::Tensor around = down_ ? Norm(Conv(inputs[0], stride_, &next), /*relu=*/false, &next) : inputs[0];
     STOWAGE_CHECK(next.AtEnd()) << "block";
-    return {ops::Relu(x)};
+    return {Norm(x, /*relu=*/true, scale, shift, around)};
   }
 
  private:
