@@ -132,9 +132,9 @@ absl::StatusOr<OutputFile> OutputFile::Create(const std::string& path) { return 
 
 absl::StatusOr<OutputFile> OutputFile::Continue(const std::string& path, int64_t keep_bytes) {
   const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (keep_bytes == 0 ? O_TRUNC : 0);
-  const int fd = open(path.c_str(), flags, 0644);
-  if (fd < 0) return FileError(path, "open for writing", errno);
-  OutputFile file(path, fd, 0);
+  OutputFile file(path, FileDescriptor(open(path.c_str(), flags, 0644)));
+  if (!file.file_.is_open()) return FileError(path, "open for writing", errno);
+  const int fd = file.file_.get();
   if (keep_bytes > 0 && ftruncate(fd, keep_bytes) != 0) {
     return FileError(path, absl::StrCat("cut to ", keep_bytes, " bytes"), errno);
   }
@@ -144,29 +144,12 @@ absl::StatusOr<OutputFile> OutputFile::Continue(const std::string& path, int64_t
   return file;
 }
 
-OutputFile::OutputFile(OutputFile&& other) noexcept
-    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), bytes_(other.bytes_) {}
-
-OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
-  if (this != &other) {
-    if (fd_ >= 0) close(fd_);
-    path_ = std::move(other.path_);
-    fd_ = std::exchange(other.fd_, -1);
-    bytes_ = other.bytes_;
-  }
-  return *this;
-}
-
-OutputFile::~OutputFile() {
-  if (fd_ >= 0) close(fd_);
-}
-
 absl::Status OutputFile::Append(const void* data, int64_t bytes) {
-  STOWAGE_CHECK(fd_ >= 0) << path_ << " is closed";
+  STOWAGE_CHECK(file_.is_open()) << path_ << " is closed";
   const char* at = static_cast<const char*>(data);
   int64_t left = bytes;
   while (left > 0) {
-    const ssize_t written = write(fd_, at, static_cast<size_t>(std::min(left, kMostBytesACall)));
+    const ssize_t written = write(file_.get(), at, static_cast<size_t>(std::min(left, kMostBytesACall)));
     if (written < 0) {
       if (errno == EINTR) continue;
       return FileError(path_, absl::StrCat("write ", left, " of ", bytes, " bytes at offset ", bytes_), errno);
@@ -182,7 +165,7 @@ absl::Status OutputFile::AppendRecord(absl::string_view record) {
   const int64_t before = bytes_;
   const absl::Status status = Append(record);
   if (status.ok() || bytes_ == before) return status;
-  if (ftruncate(fd_, before) != 0 || lseek(fd_, before, SEEK_SET) < 0) {
+  if (ftruncate(file_.get(), before) != 0 || lseek(file_.get(), before, SEEK_SET) < 0) {
     return Annotate(FileError(path_, "cut off the torn end", errno), status.message());
   }
   bytes_ = before;
@@ -190,54 +173,36 @@ absl::Status OutputFile::AppendRecord(absl::string_view record) {
 }
 
 absl::Status OutputFile::Sync() {
-  STOWAGE_CHECK(fd_ >= 0) << path_ << " is closed";
-  if (fsync(fd_) != 0) return FileError(path_, absl::StrCat("sync its ", bytes_, " bytes to disk"), errno);
+  STOWAGE_CHECK(file_.is_open()) << path_ << " is closed";
+  if (fsync(file_.get()) != 0) return FileError(path_, absl::StrCat("sync its ", bytes_, " bytes to disk"), errno);
   return absl::OkStatus();
 }
 
 absl::Status OutputFile::Close() {
-  STOWAGE_CHECK(fd_ >= 0) << path_ << " is closed";
+  STOWAGE_CHECK(file_.is_open()) << path_ << " is closed";
   // Network file systems report a full disk or quota as late as here. The descriptor is gone even then.
-  if (close(std::exchange(fd_, -1)) != 0) {
+  if (file_.Close() != 0) {
     return FileError(path_, absl::StrCat("close after ", bytes_, " bytes"), errno);
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<InputFile> InputFile::Open(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return FileError(path, "open for reading", errno);
-  InputFile file(path, fd, 0);
+  InputFile file(path, FileDescriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC)));
+  if (!file.file_.is_open()) return FileError(path, "open for reading", errno);
   struct stat about;
-  if (fstat(fd, &about) != 0) return FileError(path, "look at this file", errno);
+  if (fstat(file.file_.get(), &about) != 0) return FileError(path, "look at this file", errno);
   if (S_ISDIR(about.st_mode)) return FileError(path, "read", EISDIR);
   file.bytes_ = about.st_size;
   return file;
 }
 
-InputFile::InputFile(InputFile&& other) noexcept
-    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)), bytes_(other.bytes_) {}
-
-InputFile& InputFile::operator=(InputFile&& other) noexcept {
-  if (this != &other) {
-    if (fd_ >= 0) close(fd_);
-    path_ = std::move(other.path_);
-    fd_ = std::exchange(other.fd_, -1);
-    bytes_ = other.bytes_;
-  }
-  return *this;
-}
-
-InputFile::~InputFile() {
-  if (fd_ >= 0) close(fd_);
-}
-
 absl::Status InputFile::Read(int64_t offset, int64_t bytes, void* to) const {
-  STOWAGE_CHECK(fd_ >= 0 && offset >= 0 && bytes >= 0) << path_ << " offset " << offset << " bytes " << bytes;
+  STOWAGE_CHECK(file_.is_open() && offset >= 0 && bytes >= 0) << path_ << " offset " << offset << " bytes " << bytes;
   char* at = static_cast<char*>(to);
   int64_t left = bytes;
   while (left > 0) {
-    const ssize_t got = pread(fd_, at, static_cast<size_t>(std::min(left, kMostBytesACall)), offset + (bytes - left));
+    const ssize_t got = pread(file_.get(), at, static_cast<size_t>(std::min(left, kMostBytesACall)), offset + (bytes - left));
     if (got < 0) {
       if (errno == EINTR) continue;
       return FileError(path_, absl::StrCat("read ", bytes, " bytes at offset ", offset), errno);

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/file_descriptor.h"
 
 namespace stowage {
 
@@ -57,9 +58,7 @@ class OutputFile {
   // `keep_bytes` < 0 keeps all.
   static absl::StatusOr<OutputFile> Continue(const std::string& path, int64_t keep_bytes = -1);
 
-  OutputFile(OutputFile&& other) noexcept;
-  OutputFile& operator=(OutputFile&& other) noexcept;
-  ~OutputFile();  // closes; an error is lost, so call Close
+  // The destructor closes; an error is lost then, so call Close.
 
   const std::string& path() const { return path_; }
   int64_t bytes() const { return bytes_; }  // of the file so far
@@ -76,9 +75,9 @@ class OutputFile {
   absl::Status Close();  // further calls are bugs
 
  private:
-  OutputFile(std::string path, int fd, int64_t bytes) : path_(std::move(path)), fd_(fd), bytes_(bytes) {}
+  OutputFile(std::string path, FileDescriptor file) : path_(std::move(path)), file_(std::move(file)) {}
   std::string path_;
-  int fd_ = -1;
+  FileDescriptor file_;
   int64_t bytes_ = 0;
 };
 
@@ -87,10 +86,6 @@ class InputFile {
  public:
   static absl::StatusOr<InputFile> Open(const std::string& path);
 
-  InputFile(InputFile&& other) noexcept;
-  InputFile& operator=(InputFile&& other) noexcept;
-  ~InputFile();
-
   const std::string& path() const { return path_; }
   int64_t bytes() const { return bytes_; }  // when it was opened
 
@@ -98,9 +93,9 @@ class InputFile {
   absl::Status Read(int64_t offset, int64_t bytes, void* to) const;
 
  private:
-  InputFile(std::string path, int fd, int64_t bytes) : path_(std::move(path)), fd_(fd), bytes_(bytes) {}
+  InputFile(std::string path, FileDescriptor file) : path_(std::move(path)), file_(std::move(file)) {}
   std::string path_;
-  int fd_ = -1;
+  FileDescriptor file_;
   int64_t bytes_ = 0;
 };
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <unistd.h>
 
 #include <cerrno>
 
@@ -13,9 +12,9 @@
 namespace stowage {
 
 absl::StatusOr<FileLock> FileLock::Lock(const std::string& path, int how) {
-  FileLock lock(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-  if (lock.fd_ < 0) return FileError(path, "open this lock", errno);
-  while (flock(lock.fd_, how) != 0) {
+  FileLock lock(FileDescriptor(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)));
+  if (!lock.file_.is_open()) return FileError(path, "open this lock", errno);
+  while (flock(lock.file_.get(), how) != 0) {
     if (errno == EINTR) continue;
     if (errno == EWOULDBLOCK) return absl::FailedPreconditionError(absl::StrCat(path, ": another process holds it"));
     return FileError(path, "lock", errno);
@@ -26,9 +25,5 @@ absl::StatusOr<FileLock> FileLock::Lock(const std::string& path, int how) {
 absl::StatusOr<FileLock> FileLock::Try(const std::string& path) { return Lock(path, LOCK_EX | LOCK_NB); }
 
 absl::StatusOr<FileLock> FileLock::Wait(const std::string& path) { return Lock(path, LOCK_EX); }
-
-FileLock::~FileLock() {
-  if (fd_ >= 0) close(fd_);
-}
 
 }  // namespace stowage

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "base/file_descriptor.h"
 
 namespace stowage {
 
@@ -17,17 +18,10 @@ class FileLock {
   // Blocks until it is held.
   static absl::StatusOr<FileLock> Wait(const std::string& path);
 
-  FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileLock& operator=(FileLock&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~FileLock();
-
  private:
-  explicit FileLock(int fd) : fd_(fd) {}
+  explicit FileLock(FileDescriptor file) : file_(std::move(file)) {}
   static absl::StatusOr<FileLock> Lock(const std::string& path, int how);
-  int fd_;
+  FileDescriptor file_;
 };
 
 }  // namespace stowage

@@ -136,7 +136,9 @@ TEST_F(OwnCheckpointTest, BuffersAreSavedAndComeBack) {
   ASSERT_TRUE(restored.ok()) << restored;
   EXPECT_EQ(FloatBuffers(back.model), FloatBuffers(state.model));
   for (const ModuleBuffer& b : BuffersOf(back.model)) {
-    if (b.dtype == DType::kInt64) EXPECT_EQ(*static_cast<const int64_t*>(b.data), 42) << b.name;
+    if (b.dtype == DType::kInt64) {
+      EXPECT_EQ(*static_cast<const int64_t*>(b.data), 42) << b.name;
+    }
   }
 }
 

@@ -44,24 +44,21 @@ std::string Holder(const std::string& lock_path) {
 }
 
 // An open descriptor that holds the folder's lock.
-absl::StatusOr<int> Lock(const std::string& path) {
+absl::StatusOr<FileDescriptor> Lock(const std::string& path) {
   const std::string lock_path = absl::StrCat(path, "/.lock");
-  const int fd = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return FileError(lock_path, "open", errno);
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    const int error = errno;
-    close(fd);
-    if (error != EWOULDBLOCK) return FileError(lock_path, "lock", error);
+  FileDescriptor file(open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!file.is_open()) return FileError(lock_path, "open", errno);
+  if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return FileError(lock_path, "lock", errno);
     return absl::FailedPreconditionError(absl::StrCat("run folder ", path, " is in use by ", Holder(lock_path),
                                                       ": wait for it, or use another --run-dir"));
   }
   const std::string me = absl::StrCat(Me(), "\n");
-  if (ftruncate(fd, 0) != 0 || pwrite(fd, me.data(), me.size(), 0) != static_cast<ssize_t>(me.size())) {
-    const int error = errno;
-    close(fd);
-    return FileError(lock_path, "write who holds it", error);
+  if (ftruncate(file.get(), 0) != 0 ||
+      pwrite(file.get(), me.data(), me.size(), 0) != static_cast<ssize_t>(me.size())) {
+    return FileError(lock_path, "write who holds it", errno);
   }
-  return fd;
+  return file;
 }
 
 absl::Status CheckContents(const std::string& path, bool resume) {
@@ -97,27 +94,10 @@ absl::StatusOr<RunFolder> RunFolder::Open(const std::string& path, bool resume) 
     return absl::FailedPreconditionError(
         absl::StrCat("run folder ", path, " is not there: nothing to resume; start it without --resume"));
   }
-  STOWAGE_ASSIGN_OR_RETURN(const int fd, Lock(path));
-  RunFolder folder(path, fd);  // from here on the lock goes with it
+  STOWAGE_ASSIGN_OR_RETURN(FileDescriptor lock, Lock(path));
+  RunFolder folder(path, std::move(lock));
   STOWAGE_RETURN_IF_ERROR(CheckContents(path, resume));
   return folder;
-}
-
-RunFolder::RunFolder(RunFolder&& other) noexcept
-    : path_(std::move(other.path_)), lock_fd_(std::exchange(other.lock_fd_, -1)) {}
-
-RunFolder& RunFolder::operator=(RunFolder&& other) noexcept {
-  if (this != &other) {
-    if (lock_fd_ >= 0) close(lock_fd_);
-    path_ = std::move(other.path_);
-    lock_fd_ = std::exchange(other.lock_fd_, -1);
-  }
-  return *this;
-}
-
-RunFolder::~RunFolder() {
-  // The file stays: removing it would let two processes hold locks on two files of that name.
-  if (lock_fd_ >= 0) close(lock_fd_);
 }
 
 }  // namespace stowage

@@ -6,8 +6,10 @@
 #define STOWAGE_TRAINER_RUN_RUN_FOLDER_H_
 
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
+#include "base/file_descriptor.h"
 
 namespace stowage {
 
@@ -17,18 +19,15 @@ class RunFolder {
   // --resume or another --run-dir; or it is in use by process N on host H). `resume` true: a run must be there and
   // not be finished.
   static absl::StatusOr<RunFolder> Open(const std::string& path, bool resume);
-  RunFolder(RunFolder&&) noexcept;
-  RunFolder& operator=(RunFolder&&) noexcept;
-  ~RunFolder();  // lets go of the lock
 
   const std::string& path() const { return path_; }
   std::string File(const std::string& name) const { return path_ + "/" + name; }
   std::string checkpoints() const { return File("checkpoints"); }
 
  private:
-  RunFolder(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}
+  RunFolder(std::string path, FileDescriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
   std::string path_;
-  int lock_fd_ = -1;
+  FileDescriptor lock_;  // the file stays: removing it would let two processes hold locks on two files of that name
 };
 
 }  // namespace stowage
