@@ -45,7 +45,7 @@ class AllocationFailureTest(runs.RunTest):
         for culprit in (0, 1):
             # A step reads two micro-batches a rank; a pass has some tens of allocations forward and as many backward.
             self.assertIn("forward", self.check(2, culprit, read=7, nth=5))
-            self.assertIn("backward", self.check(2, culprit, read=8, nth=75))
+            self.assertIn("backward", self.check(2, culprit, read=8, nth=55))
 
     def test_a_rank_alone_says_the_same(self):
         self.assertIn("forward", self.check(0, 0, read=9, nth=3))

@@ -1,23 +1,25 @@
 #include "trainer/run/process.h"
 
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <c10/core/CPUAllocator.h>
 #include <malloc.h>
+#include <torch/version.h>
 
 #include <atomic>
 #include <csignal>
 #include <fstream>
 
-#include <ATen/Parallel.h>
-#include <ATen/Version.h>
-#include <c10/core/CPUAllocator.h>
-#include <torch/version.h>
-
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/status_macros.h"
+#include "kernels/parallel.h"
 #include "kernels/scratch.h"
 #include "memory/category_scope.h"
 #include "memory/counting_allocator.h"
 #include "memory/outside/heap.h"
 #include "memory/pool/pool.h"
+#include "trainer/run/signals.h"
 
 namespace stowage {
 namespace {
@@ -64,6 +66,19 @@ PeakSampler& ProcessPeakSampler() {
 
 void SetProcessStep(int64_t step) { process_step.store(step, std::memory_order_relaxed); }
 
+namespace {
+
+// Starts the team that computes with this thread, which signals then leave alone: see trainer/run/signals.h.
+void StartTeam(int threads) {
+  const sigset_t signals = SignalWatch::Signals();
+  sigset_t before;
+  STOWAGE_CHECK(pthread_sigmask(SIG_BLOCK, &signals, &before) == 0);
+  kernels::ParallelFor(threads, /*grain=*/1, /*multiple=*/1, [](int64_t, int64_t) {});
+  STOWAGE_CHECK(pthread_sigmask(SIG_SETMASK, &before, nullptr) == 0);
+}
+
+}  // namespace
+
 absl::Status SetUpProcess(int threads) {
   static const absl::Status* const once = [] {
     // A step makes and drops the same large blocks again and again. By default glibc maps and unmaps each one, and
@@ -80,6 +95,7 @@ absl::Status SetUpProcess(int threads) {
   }();
   STOWAGE_RETURN_IF_ERROR(*once);
   at::set_num_threads(threads);
+  StartTeam(threads);
   return absl::OkStatus();
 }
 

@@ -12,10 +12,10 @@
 
 namespace stowage {
 
-// Installs the counting allocator and sets the number of threads LibTorch computes with. Call it before the first
-// tensor is made; a second call only changes the thread count. Not thread-safe.
-// ResourceExhausted: no address space for the allocator's pool (ulimit -v); another call says the same.
-// FailedPrecondition: another library has taken the allocator's place.
+// Starts the team of threads that computes (signals that ask to stop are blocked there). Installs the counting
+// allocator and sets the number of threads LibTorch computes with. Call it before the first tensor is made; a second
+// call only changes the thread count. Not thread-safe. ResourceExhausted: no address space for the allocator's pool
+// (ulimit -v); another call says the same. FailedPrecondition: another library has taken the allocator's place.
 absl::Status SetUpProcess(int threads);
 
 // What the installed allocator counts into.
