@@ -43,8 +43,8 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "print_logits RUN TOKENS OUT\n");
     return 2;
   }
-  stowage::SetUpProcess(1);
-  const absl::Status status = stowage::PrintLogits(argv[1], argv[2], argv[3]);
+  absl::Status status = stowage::SetUpProcess(1);
+  if (status.ok()) status = stowage::PrintLogits(argv[1], argv[2], argv[3]);
   if (!status.ok()) std::fprintf(stderr, "stowage: %s\n", std::string(status.message()).c_str());
   return status.ok() ? 0 : 1;
 }

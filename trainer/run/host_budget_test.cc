@@ -69,7 +69,7 @@ TEST(ResolveHostBudgetTest, MoreThanTheMachineHasIsWarnedOfWithTheNumber) {
 
 class HostBudgetTest : public testing::Test {
  protected:
-  HostBudgetTest() { SetUpProcess(1); }
+  HostBudgetTest() { EXPECT_TRUE(SetUpProcess(1).ok()); }
 
   static absl::StatusOr<std::shared_ptr<HostBudget>> Acquire(const BudgetValue& host, int ranks_in_process = 1) {
     MemoryConfig memory;

@@ -157,7 +157,7 @@ class Noted final : public InstructionObserver {
 };
 
 TEST(MemoryMarksTest, TheTraceOfRealStepsEqualsTheLedger) {
-  SetUpProcess(/*threads=*/1);
+  ASSERT_TRUE(SetUpProcess(/*threads=*/1).ok());
   ModelConfig config;
   config.layers = 2;
   config.width = 32;

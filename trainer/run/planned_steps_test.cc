@@ -17,7 +17,7 @@ namespace {
 class PlannedStepsTest : public testing::Test {
  protected:
   void SetUp() override {
-    SetUpProcess(1);
+    ASSERT_TRUE(SetUpProcess(1).ok());
     steps_ = std::make_unique<PlannedSteps>(InstalledPool(), [this](const std::string& line) { log_.push_back(line); });
   }
 
