@@ -22,6 +22,7 @@
 #include "base/hash.h"
 #include "memory/counting_allocator.h"
 #include "memory/tensor_size.h"
+#include "memory/test_books.h"
 
 namespace {
 
@@ -50,16 +51,7 @@ void operator delete(void* p, size_t) noexcept { operator delete(p); }
 namespace stowage {
 namespace {
 
-Ledger& Books() {
-  static Ledger* const ledger = [] {
-    auto* made = new Ledger;
-    EXPECT_TRUE(InstallCountingAllocator(made).ok());
-    return made;
-  }();
-  return *ledger;
-}
-
-int64_t Counted() { return Books().total_live() + asked_bytes.load(); }
+int64_t Counted() { return TestBooks().total_live() + asked_bytes.load(); }
 
 // What the value that `make` returns keeps allocated, and what is estimated.
 struct Sizes {
@@ -125,7 +117,7 @@ TEST(SizeEstimatorTest, ABlockIsCountedOnceWithItsLongestLength) {
 }
 
 TEST(TensorSizeTest, TwoViewsOfOneStorageCountOnce) {
-  Books();
+  TestBooks();
   const at::Tensor whole = at::empty({1000, 1000});
   const int64_t one = *SizeOf(whole);
   EXPECT_GE(one, 4000000);
@@ -156,7 +148,7 @@ TEST(TensorSizeTest, SparseAndQuantisedTensorsAreWithinOnePercent) {
 }
 
 TEST(TensorSizeTest, GradientsBelongToTheirTensor) {
-  Books();
+  TestBooks();
   at::Tensor leaf = at::ones({10000}).set_requires_grad(true);
   const int64_t alone = *SizeOf(leaf);
   leaf.mutable_grad() = at::ones({10000});

@@ -22,6 +22,7 @@
 #include "kernels/scratch.h"
 #include "memory/counting_allocator.h"
 #include "memory/failing_source.h"
+#include "memory/test_books.h"
 #include "sharding/in_process_group.h"
 #include "sharding/solo_communicator.h"
 #include "trainer/executor/executor.h"
@@ -35,19 +36,10 @@ namespace {
 using testing::AnyOf;
 using testing::HasSubstr;
 
-// Both live to the end of the process, as their blocks may.
-Ledger& Books() {
-  static Ledger* const ledger = [] {
-    auto* made = new Ledger;
-    EXPECT_TRUE(InstallCountingAllocator(made).ok());
-    return made;
-  }();
-  return *ledger;
-}
-
+// Lives to the end of the process, as its blocks may.
 FailingSource& Source() {
   static FailingSource* const source = [] {
-    Books();
+    TestBooks();
     auto* made = new FailingSource(InstalledPool());
     SetBlockSource(made);
     // Kernels' scratch from there too, as the program has it.
@@ -265,11 +257,11 @@ std::set<std::string> SweepSolo(const Experiment& experiment, const Sweep& sweep
   for (int64_t n = 1; n <= unbroken.allocations && !testing::Test::HasFailure(); n += sweep.stride) {
     SCOPED_TRACE(absl::StrCat("allocation ", n, " of ", unbroken.allocations));
     Trainer trainer(experiment, solo);
-    const int64_t fresh = Books().total_live();
+    const int64_t fresh = TestBooks().total_live();
     int64_t step = 0;
     for (; step < sweep.before; ++step) EXPECT_EQ(trainer.Step(step), absl::OkStatus());
     const Bits before = trainer.Take();
-    const int64_t live = Books().total_live();
+    const int64_t live = TestBooks().total_live();
 
     Source().Arm({n, sweep.all_from});
     const absl::Status status = trainer.Step(step);
@@ -284,9 +276,9 @@ std::set<std::string> SweepSolo(const Experiment& experiment, const Sweep& sweep
       EXPECT_EQ(trainer.Take(), before);
       EXPECT_FALSE(trainer.holds_gradients());
       if (sweep.before == 0) {
-        EXPECT_EQ(Books().total_live(), fresh) << "a leak";
+        EXPECT_EQ(TestBooks().total_live(), fresh) << "a leak";
       } else {
-        EXPECT_LE(Books().total_live(), live) << "a leak";  // less: bf16 copies go, and are made again when wanted
+        EXPECT_LE(TestBooks().total_live(), live) << "a leak";  // less: bf16 copies go, and are made again when wanted
       }
       // Another thread would wait for whatever this one left locked.
       if (n % 16 == 0) {
@@ -348,7 +340,7 @@ TEST_P(AllocationFailureTest, InEvaluationGivesATypedErrorAndTheSameLossAfterwar
   Source().Arm({});
   EXPECT_EQ(trainer.Evaluate()->loss_sum, unbroken->loss_sum);
   const int64_t allocations = Source().Disarm();
-  const int64_t live = Books().total_live();
+  const int64_t live = TestBooks().total_live();
   const Bits bits = trainer.Take();
   for (int64_t n = 1; n <= allocations && !HasFailure(); ++n) {
     SCOPED_TRACE(absl::StrCat("allocation ", n, " of ", allocations));
@@ -356,16 +348,16 @@ TEST_P(AllocationFailureTest, InEvaluationGivesATypedErrorAndTheSameLossAfterwar
     const absl::Status status = trainer.Evaluate().status();
     Source().Disarm();
     ExpectShortage(status);
-    EXPECT_LE(Books().total_live(), live);
+    EXPECT_LE(TestBooks().total_live(), live);
     EXPECT_EQ(trainer.Evaluate()->loss_sum, unbroken->loss_sum);
-    EXPECT_EQ(Books().total_live(), live);
+    EXPECT_EQ(TestBooks().total_live(), live);
     EXPECT_EQ(trainer.Take(), bits);
   }
 }
 
 // Ranks of a world meet the shortage of one of them at `agree`, and none of them has updated.
 TEST_P(AllocationFailureTest, OnOneRankOfTwoIsTheErrorOfBothAndUpdatesNeither) {
-  const int64_t live = Books().total_live();
+  const int64_t live = TestBooks().total_live();
   int64_t allocations = 1;
   for (int64_t n = 0; n <= allocations && !HasFailure(); ++n) {  // 0 counts them
     SCOPED_TRACE(absl::StrCat("allocation ", n, " of ", allocations));
@@ -402,7 +394,7 @@ TEST_P(AllocationFailureTest, OnOneRankOfTwoIsTheErrorOfBothAndUpdatesNeither) {
     }
   }
   EXPECT_GT(allocations, 50);
-  EXPECT_EQ(Books().total_live(), live);
+  EXPECT_EQ(TestBooks().total_live(), live);
 }
 
 INSTANTIATE_TEST_SUITE_P(Precisions, AllocationFailureTest, testing::Values("fp32", "bf16"),

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "kernels/gemm.h"
 #include "memory/counting_allocator.h"
+#include "memory/test_books.h"
 #include "sharding/in_process_group.h"
 #include "sharding/solo_communicator.h"
 #include "trainer/model/gpt2.h"
@@ -306,15 +307,6 @@ TEST_P(ExecutorWorldTest, AFailureOnOneRankIsKnownToAllAndUpdatesNothing) {
 INSTANTIATE_TEST_SUITE_P(Worlds, ExecutorWorldTest, testing::Values(1, 2, 3, 4),
                          [](const auto& info) { return absl::StrCat("World", info.param); });
 
-Ledger& TheLedger() {
-  static Ledger* const ledger = [] {
-    auto* made = new Ledger;
-    EXPECT_TRUE(InstallCountingAllocator(made).ok());
-    return made;
-  }();
-  return *ledger;
-}
-
 // Most activation bytes that evaluating one micro-batch held at once; what is left of them afterwards must be 0.
 int64_t EvaluationPeak(int64_t layers) {
   ModelConfig config = Tiny();
@@ -328,11 +320,11 @@ int64_t EvaluationPeak(int64_t layers) {
   inputs.mode = PassMode::kEvaluate;
   inputs.global_index = [](int m) { return m; };
   inputs.batch = [&](int m) -> absl::StatusOr<Batch> { return MakeBatch(0, m, 64, config.context); };
-  const int64_t before = TheLedger().live(Category::kActivations);
-  TheLedger().ResetPeaks();
+  const int64_t before = TestBooks().live(Category::kActivations);
+  TestBooks().ResetPeaks();
   EXPECT_TRUE(executor.Play(WriteEvaluation(ShapeOf(model), 2), inputs).ok());
-  EXPECT_EQ(TheLedger().live(Category::kActivations), before) << "evaluation left something behind";
-  return TheLedger().peak(Category::kActivations) - before;
+  EXPECT_EQ(TestBooks().live(Category::kActivations), before) << "evaluation left something behind";
+  return TestBooks().peak(Category::kActivations) - before;
 }
 
 // Bytes that forward of every segment but the head keeps for backward.
@@ -349,13 +341,13 @@ int64_t RetainedBytes(const std::string& precision) {
   SegmentContext context;
   context.batch = &batch;
   CategoryScope scope(Category::kActivations);
-  const int64_t before = TheLedger().live(Category::kActivations);  // installs it, if this is the first
+  const int64_t before = TestBooks().live(Category::kActivations);  // installs it, if this is the first
   std::vector<Tape> tapes(model.segments.size() - 1);
   std::vector<at::Tensor> flow;
   for (size_t s = 0; s < tapes.size(); ++s) {
     flow = RunForward(model.segments[s], flow, ParametersFor(model.segments[s], groups, true), context, &tapes[s]);
   }
-  return TheLedger().live(Category::kActivations) - before;
+  return TestBooks().live(Category::kActivations) - before;
 }
 
 TEST(ExecutorTest, Bf16RetainsLittleMoreThanHalfOfTheActivationBytes) {
@@ -371,8 +363,8 @@ TEST(ExecutorTest, EvaluatingTwelveLayersHoldsNoMoreThanEvaluatingOne) {
 }
 
 TEST(ExecutorTest, GradientsAndCopiesAreHeldOnlyWhileTheStepNeedsThem) {
-  const int64_t gradients = TheLedger().live(Category::kGradients);
-  const int64_t copies = TheLedger().live(Category::kParameters);
+  const int64_t gradients = TestBooks().live(Category::kGradients);
+  const int64_t copies = TestBooks().live(Category::kParameters);
   const int64_t last_norm = 2 * Tiny().width * 4;  // a group without copies: its parameters stay in fp32
   for (const char* precision : {"fp32", "bf16"}) {
     Experiment setup;
@@ -380,11 +372,11 @@ TEST(ExecutorTest, GradientsAndCopiesAreHeldOnlyWhileTheStepNeedsThem) {
     setup.steps = 2;
     std::vector<int64_t> gradients_at_start, parameters_at_start, parameters_at_agree;
     setup.meddle = [&](int, int64_t, Batch batch) -> absl::StatusOr<Batch> {
-      gradients_at_start.push_back(TheLedger().live(Category::kGradients) - gradients);
-      parameters_at_start.push_back(TheLedger().live(Category::kParameters) - copies);
+      gradients_at_start.push_back(TestBooks().live(Category::kGradients) - gradients);
+      parameters_at_start.push_back(TestBooks().live(Category::kParameters) - copies);
       return batch;
     };
-    setup.before_agree = [&] { parameters_at_agree.push_back(TheLedger().live(Category::kParameters) - copies); };
+    setup.before_agree = [&] { parameters_at_agree.push_back(TestBooks().live(Category::kParameters) - copies); };
     setup.global_batch = setup.micro_batch;  // one micro-batch: the step begins where its batch is read
     const Outcome outcome = RunSolo(setup);
     ASSERT_TRUE(outcome.status.ok()) << outcome.status.ToString();
@@ -397,7 +389,7 @@ TEST(ExecutorTest, GradientsAndCopiesAreHeldOnlyWhileTheStepNeedsThem) {
     } else {
       EXPECT_EQ(parameters_at_agree, parameters_at_start);
     }
-    EXPECT_EQ(TheLedger().live(Category::kGradients), gradients) << precision;
+    EXPECT_EQ(TestBooks().live(Category::kGradients), gradients) << precision;
   }
 }
 

@@ -43,22 +43,24 @@ class FileMetricsWriter : public MetricsWriter {
   bool resumed_evaluated() const override { return resumed_evaluated_; }
 
   absl::Status Write(const StepMetrics& metrics) override {
-    const Json line = {{"step", metrics.step},
-                       {"loss", metrics.loss},
-                       {"lr", metrics.lr},
-                       {"grad_norm", metrics.grad_norm},
-                       {"tokens", metrics.tokens},
-                       {"seconds", metrics.seconds},
-                       {"tokens_per_second", metrics.tokens_per_second},
-                       {"memory", metrics.memory_peak_bytes},
-                       {"rss_peak_bytes", metrics.rss_peak_bytes}};
+    Json line = {{"step", metrics.step},
+                 {"loss", metrics.loss},
+                 {"lr", metrics.lr},
+                 {"grad_norm", metrics.grad_norm},
+                 {"tokens", metrics.tokens},
+                 {"seconds", metrics.seconds},
+                 {"tokens_per_second", metrics.tokens_per_second},
+                 {"memory", metrics.memory_peak_bytes}};
     std::vector<EventFile::Scalar> scalars = {
         {"train/loss", metrics.loss},
         {"train/lr", metrics.lr},
         {"train/grad_norm", metrics.grad_norm},
         {"train/tokens_per_second", metrics.tokens_per_second},
-        {"memory/rss_peak_bytes", static_cast<double>(metrics.rss_peak_bytes)},
     };
+    if (metrics.rss_peak_bytes > 0) {
+      line["rss_peak_bytes"] = metrics.rss_peak_bytes;
+      scalars.push_back({"memory/rss_peak_bytes", static_cast<double>(metrics.rss_peak_bytes)});
+    }
     for (const auto& [category, bytes] : metrics.memory_peak_bytes) {
       scalars.push_back({absl::StrCat("memory/", category, "_bytes"), static_cast<double>(bytes)});
     }

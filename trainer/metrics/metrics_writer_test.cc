@@ -65,6 +65,14 @@ TEST_F(MetricsWriterTest, ALineHoldsEveryFieldAndNumbersReadBackToTheSameDouble)
   EXPECT_EQ(line.size(), 9u);
 }
 
+TEST_F(MetricsWriterTest, APeakThatTheSystemDoesNotSayIsAbsentAndNotZero) {
+  auto writer = MetricsWriter::Open(folder_, std::nullopt);
+  StepMetrics metrics = At(1);
+  metrics.rss_peak_bytes = 0;
+  ASSERT_TRUE((*writer)->Write(metrics).ok());
+  EXPECT_FALSE(Json::parse(Lines(Contents())[0]).contains("rss_peak_bytes")) << Contents();
+}
+
 TEST_F(MetricsWriterTest, EvaluationsHaveLinesOfTheirOwn) {
   auto writer = MetricsWriter::Open(folder_, std::nullopt);
   ASSERT_TRUE((*writer)->Write(EvalMetrics{50, 2.9, 436224, 12.5}).ok());

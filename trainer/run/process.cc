@@ -46,6 +46,15 @@ PeakSampler::Pages TensorPages() {
   return {pool.live, pool.resident};
 }
 
+// Starts the team that computes with this thread, which signals then leave alone: see trainer/run/signals.h.
+void StartTeam(int threads) {
+  const sigset_t signals = SignalWatch::Signals();
+  sigset_t before;
+  STOWAGE_CHECK(pthread_sigmask(SIG_BLOCK, &signals, &before) == 0);
+  kernels::ParallelFor(threads, /*grain=*/1, /*multiple=*/1, [](int64_t, int64_t) {});
+  STOWAGE_CHECK(pthread_sigmask(SIG_SETMASK, &before, nullptr) == 0);
+}
+
 }  // namespace
 
 Ledger& ProcessLedger() {
@@ -66,23 +75,11 @@ PeakSampler& ProcessPeakSampler() {
 
 void SetProcessStep(int64_t step) { process_step.store(step, std::memory_order_relaxed); }
 
-namespace {
-
-// Starts the team that computes with this thread, which signals then leave alone: see trainer/run/signals.h.
-void StartTeam(int threads) {
-  const sigset_t signals = SignalWatch::Signals();
-  sigset_t before;
-  STOWAGE_CHECK(pthread_sigmask(SIG_BLOCK, &signals, &before) == 0);
-  kernels::ParallelFor(threads, /*grain=*/1, /*multiple=*/1, [](int64_t, int64_t) {});
-  STOWAGE_CHECK(pthread_sigmask(SIG_SETMASK, &before, nullptr) == 0);
-}
-
-}  // namespace
-
 absl::Status SetUpProcess(int threads) {
   static const absl::Status* const once = [] {
-    // A step makes and drops the same large blocks again and again. By default glibc maps and unmaps each one, and
-    // the kernel zeroes every page anew: with these thresholds they stay in the heap and are reused as they are.
+    // What oneDNN packs fp32 products into it takes from malloc and frees in every call, megabytes at a time. By default
+    // glibc maps and unmaps each one, and the kernel zeroes every page anew: with these thresholds they stay in the
+    // heap ("heap, idle" in a run's table) and are reused as they are.
     mallopt(M_MMAP_THRESHOLD, 1 << 30);
     mallopt(M_TRIM_THRESHOLD, 1 << 30);
     // A write past `ulimit -f` shall be an error that is said, not the end of the process.

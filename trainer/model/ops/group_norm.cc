@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "kernels/group_norm.h"
 #include "trainer/model/ops/element_type.h"
+#include "trainer/model/ops/norm_parameters.h"
 #include "trainer/model/ops/slot_pointer.h"
 
 namespace stowage::ops {
@@ -18,15 +19,6 @@ using torch::autograd::Variable;
 using torch::autograd::variable_list;
 
 at::Tensor ChannelsLast(const at::Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
-at::Tensor Fp32(const at::Tensor& weight) { return weight.to(at::kFloat).contiguous(); }
-
-kernels::NormGradient Target(const c10::IValue& slot_number) {
-  GradientSlot* slot = SlotFrom(slot_number);
-  if (slot == nullptr) return {};
-  const GradientSlot::Target target = slot->Write();
-  return {target.view.data_ptr<float>(), target.accumulate};
-}
-
 kernels::GroupNormShape ShapeOf(const at::Tensor& x, int64_t groups) {
   return {x.size(0), x.size(2) * x.size(3), x.size(1), groups};
 }
@@ -75,7 +67,7 @@ struct GroupNormFunction : torch::autograd::Function<GroupNormFunction> {
     kernels::GroupNormBackward(ElementType(images), shape, dy.const_data_ptr(), images.const_data_ptr(),
                                scale.const_data_ptr<float>(), mean, mean + shape.samples * shape.groups, Words(mask),
                                dx.data_ptr(), residual && mask.defined() ? dresidual.data_ptr() : nullptr,
-                               Target(ctx->saved_data["weight_slot"]), Target(ctx->saved_data["bias_slot"]));
+                               NormTarget(ctx->saved_data["weight_slot"]), NormTarget(ctx->saved_data["bias_slot"]));
     return {dx, dresidual, {}, {}, {}, {}, {}, {}, {}, {}};
   }
 };

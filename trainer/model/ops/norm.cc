@@ -8,6 +8,7 @@
 #include "kernels/layer_norm.h"
 #include "kernels/rms_norm.h"
 #include "trainer/model/ops/element_type.h"
+#include "trainer/model/ops/norm_parameters.h"
 #include "trainer/model/ops/slot_pointer.h"
 
 namespace stowage::ops {
@@ -16,15 +17,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::Variable;
 using torch::autograd::variable_list;
-
-kernels::NormGradient Target(const c10::IValue& slot_number) {
-  GradientSlot* slot = SlotFrom(slot_number);
-  if (slot == nullptr) return {};
-  const GradientSlot::Target target = slot->Write();
-  return {target.view.data_ptr<float>(), target.accumulate};
-}
-
-at::Tensor Fp32(const at::Tensor& weight) { return weight.to(at::kFloat).contiguous(); }
 
 int64_t RowsOf(const at::Tensor& x) {
   STOWAGE_CHECK(x.dim() > 0 && x.size(-1) > 0) << "norm of a tensor of " << x.dim() << " dimensions";
@@ -73,12 +65,12 @@ struct NormFunction : torch::autograd::Function<NormFunction<kLayer>> {
     const void* to_add = residual.defined() ? residual.const_data_ptr() : nullptr;
     const float* rstd = saved[2].const_data_ptr<float>();
     at::Tensor dx = at::empty_like(x);
-    const kernels::NormGradient weight_gradient = Target(ctx->saved_data["weight_slot"]);
+    const kernels::NormGradient weight_gradient = NormTarget(ctx->saved_data["weight_slot"]);
     if constexpr (kLayer) {
       at::Tensor scratch = at::empty({kernels::LayerNormScratchNumel(rows, width)}, scale.options());
       kernels::LayerNormBackward(ElementType(x), dy.const_data_ptr(), x.const_data_ptr(), scale.const_data_ptr<float>(),
                                  rstd + rows, rstd, to_add, rows, width, dx.data_ptr(), weight_gradient,
-                                 Target(ctx->saved_data["bias_slot"]), scratch.data_ptr<float>());
+                                 NormTarget(ctx->saved_data["bias_slot"]), scratch.data_ptr<float>());
     } else {
       at::Tensor scratch = at::empty({kernels::RmsNormScratchNumel(rows, width)}, scale.options());
       kernels::RmsNormBackward(ElementType(x), dy.const_data_ptr(), x.const_data_ptr(), scale.const_data_ptr<float>(),
