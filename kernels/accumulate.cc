@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "kernels/dry.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/accumulate.cc"
@@ -186,6 +187,9 @@ void ReduceFloat16(Reduction reduction, absl::Span<const void* const> parts, voi
 
 void ReduceInOrder(Reduction reduction, absl::Span<const void* const> parts, void* out, int64_t numel, DType dtype) {
   STOWAGE_CHECK(!parts.empty());
+  STOWAGE_CHECK(reduction != Reduction::kMean || (dtype != DType::kInt32 && dtype != DType::kInt64))
+      << "mean of integers";
+  if (Dry()) return;
   switch (dtype) {
     case DType::kFloat32:
       return HWY_DYNAMIC_DISPATCH(ReduceFloat32)(reduction, parts, out, numel);
@@ -196,10 +200,8 @@ void ReduceInOrder(Reduction reduction, absl::Span<const void* const> parts, voi
     case DType::kFloat16:
       return ReduceFloat16(reduction, parts, out, numel);
     case DType::kInt32:
-      STOWAGE_CHECK(reduction != Reduction::kMean) << "mean of integers";
       return HWY_DYNAMIC_DISPATCH(ReduceInt32)(reduction, parts, out, numel);
     case DType::kInt64:
-      STOWAGE_CHECK(reduction != Reduction::kMean) << "mean of integers";
       return HWY_DYNAMIC_DISPATCH(ReduceInt64)(reduction, parts, out, numel);
     default:
       STOWAGE_CHECK(false) << "ReduceInOrder of " << DTypeName(dtype);

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -207,6 +208,7 @@ constexpr int64_t kCacheLineNumel = 16;
 void AdamW(float* parameter, const float* gradient, float* first_moment, float* second_moment, int64_t numel,
            const AdamWOptions& options, uint16_t* parameter_bf16) {
   STOWAGE_CHECK(options.step >= 1) << "step " << options.step;
+  if (Dry()) return;
   const double bias1 = 1.0 - std::pow(options.beta1, static_cast<double>(options.step));
   const double bias2 = 1.0 - std::pow(options.beta2, static_cast<double>(options.step));
   AdamWScalars scalars;
@@ -231,6 +233,7 @@ void Sgd(float* parameter, const float* gradient, float* momentum, int64_t numel
   STOWAGE_CHECK(options.step >= 1) << "step " << options.step;
   STOWAGE_CHECK(numel == 0 || momentum != nullptr || options.momentum == 0.0)
       << "momentum " << options.momentum << ", no buffer";
+  if (Dry()) return;
   SgdScalars scalars;
   scalars.gradient_scale = static_cast<float>(options.gradient_scale);
   scalars.weight_decay = static_cast<float>(options.weight_decay);

@@ -5,6 +5,7 @@
 #include "absl/functional/function_ref.h"
 #include "base/check.h"
 #include "kernels/attention_unit.h"
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 
 namespace stowage::kernels {
@@ -64,6 +65,7 @@ void AttentionForward(const AttentionShape& shape, const AttentionOptions& optio
   problem.mask = mask;
   problem.written_out = out;
   problem.written_log_sum_exp = log_sum_exp;
+  if (Dry()) return;
   Work(AttentionForwardMaxWorkers(shape, options), workers, ForwardScratch(problem, nullptr).numel, scratch,
        [&](int64_t unit, float* own) { internal::ForwardUnit(problem, unit, own); });
 }
@@ -85,6 +87,7 @@ void AttentionBackward(const AttentionShape& shape, const AttentionOptions& opti
   problem.log_sum_exp = log_sum_exp;
   problem.dout = dout;
   problem.gradients = gradients;
+  if (Dry()) return;
   Work(AttentionBackwardMaxWorkers(shape), workers, BackwardScratch(problem, nullptr).numel, scratch,
        [&](int64_t unit, float* own) { internal::BackwardUnit(problem, unit, own); });
 }

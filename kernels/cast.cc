@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -124,6 +125,7 @@ constexpr int64_t kMultiple = 32;
 
 template <typename From, typename To, typename RangeFunction>
 void Split(const From* from, To* to, int64_t numel, RangeFunction range) {
+  if (Dry()) return;
   ParallelFor(numel, kGrainNumel, kMultiple,
               [&](int64_t begin, int64_t end) { range(from + begin, to + begin, end - begin); });
 }

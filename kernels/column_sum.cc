@@ -55,6 +55,7 @@ void ColumnSumRange(const uint16_t* from, int64_t rows, int64_t row_length, int6
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 
 namespace stowage::kernels {
@@ -65,6 +66,7 @@ HWY_EXPORT(ColumnSumRange);
 }  // namespace
 
 void ColumnSumBf16(const uint16_t* from, int64_t rows, int64_t columns, bool accumulate, float* to) {
+  if (Dry()) return;
   // About 16k elements a piece, of whole cache lines: below that, waking the team costs more than the sum.
   const int64_t grain = std::max<int64_t>(32, 16384 / std::max<int64_t>(1, rows));
   ParallelFor(columns, grain, 32, [&](int64_t begin, int64_t end) {

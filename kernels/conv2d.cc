@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "kernels/bf16.h"
 #include "kernels/conv2d_unit.h"
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
 
@@ -97,6 +98,7 @@ void RunPasses(DType dtype, int64_t samples, std::vector<ConvImageTask> tasks, c
   // Whole lines of the cache for each worker.
   band_words = (band_words + 31) / 16 * 16;
   const Scratch packed(packed_words * kWordBytes), bands(workers * band_words * kWordBytes);
+  if (Dry()) return;
   char* at = static_cast<char*>(packed.data());
   for (size_t i = 0; i < tasks.size(); ++i) {
     ConvImageTask& task = tasks[i];
@@ -209,6 +211,7 @@ void Conv2dWeightGradient(DType dtype, const Conv2dShape& s, const void* x, cons
   const int64_t units = parts * splits, workers = std::min(units, ParallelThreads());
   const int64_t scratch_words = (task.scratch_words() + 31) / 16 * 16;
   const Scratch sums_block(parts * numel * kWordBytes), bands(workers * scratch_words * kWordBytes);
+  if (Dry()) return;
   float* const sums = static_cast<float*>(sums_block.data());
   const int64_t bytes = DTypeBytes(dtype), x_bytes = s.rows * s.columns * s.in_channels * bytes,
                 dy_bytes = s.out_rows() * s.out_columns() * s.out_channels * bytes;

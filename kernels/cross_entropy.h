@@ -13,7 +13,8 @@
 
 namespace stowage::kernels {
 
-// logits [rows, classes] fp32, targets [rows] in [0, classes) or `ignored`. Returns the summed loss.
+// logits [rows, classes] fp32, targets [rows] in [0, classes) or `ignored`. Returns the summed loss (in a dry
+// run, dry.h: 0).
 double CrossEntropy(float* logits, const int64_t* targets, int64_t rows, int64_t classes, int64_t ignored,
                     bool with_gradient);
 

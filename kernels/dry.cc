@@ -3,14 +3,14 @@
 namespace stowage::kernels {
 namespace {
 
-thread_local int scopes = 0;
+thread_local bool dry = false;
 
 }  // namespace
 
-bool Dry() { return scopes > 0; }
+bool Dry() { return dry; }
 
-DryScope::DryScope() { ++scopes; }
+DryScope::DryScope(bool dry_now) : before_(dry) { dry = dry_now; }
 
-DryScope::~DryScope() { --scopes; }
+DryScope::~DryScope() { dry = before_; }
 
 }  // namespace stowage::kernels

@@ -16,14 +16,17 @@ namespace stowage::kernels {
 // the nodes of CPU tensors on the thread that called backward(), and so within its scope.
 bool Dry();
 
-// The calling thread runs dry as long as it lives. Nests: the outermost one ends it. To be destroyed on the thread
-// that made it.
+// The calling thread runs dry as long as it lives; with false, it is real again within a dry run, to compute on data
+// that is there. Nests: what held before comes back at the end. To be destroyed on the thread that made it.
 class DryScope {
  public:
-  DryScope();
+  explicit DryScope(bool dry = true);
   ~DryScope();
   DryScope(const DryScope&) = delete;
   DryScope& operator=(const DryScope&) = delete;
+
+ private:
+  const bool before_;
 };
 
 }  // namespace stowage::kernels

@@ -119,6 +119,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "base/check.h"
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 
 namespace stowage::kernels {
@@ -140,6 +141,7 @@ void CheckDType(DType dtype) {
 
 void Gelu(GeluKind kind, DType dtype, const void* x, int64_t numel, void* y) {
   CheckDType(dtype);
+  if (Dry()) return;
   ParallelFor(numel, kGrainNumel, kCacheLineNumel, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(GeluRange)(kind, dtype, x, y, begin, end);
   });
@@ -147,6 +149,7 @@ void Gelu(GeluKind kind, DType dtype, const void* x, int64_t numel, void* y) {
 
 void GeluBackward(GeluKind kind, DType dtype, const void* x, const void* dy, int64_t numel, void* dx) {
   CheckDType(dtype);
+  if (Dry()) return;
   ParallelFor(numel, kGrainNumel, kCacheLineNumel, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(GeluBackwardRange)(kind, dtype, x, dy, dx, begin, end);
   });

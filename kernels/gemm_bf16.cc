@@ -16,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "base/check.h"
 #include "kernels/bf16.h"
+#include "kernels/dry.h"
 #include "kernels/gemm.h"
 #include "kernels/gemm_internal.h"
 #include "kernels/scratch.h"
@@ -44,7 +45,7 @@ struct Key {
 // Shared between threads: none of it changes once made, and scratch memory is the caller's.
 struct Product {
   dnnl::memory::desc a, b, c, scratch;
-  dnnl::matmul primitive;
+  dnnl::matmul primitive;  // none where only a dry run asked: what it would take is known before it is compiled
 };
 
 const dnnl::engine& Engine() {
@@ -105,7 +106,7 @@ std::shared_ptr<const Product> MakeProduct(const Key& key) {
     const dnnl::matmul::primitive_desc chosen = Choose(key, matmul, attributes);
     if (!absl::StartsWith(chosen.impl_info_str(), "ref")) {
       product->scratch = chosen.scratchpad_desc();
-      product->primitive = dnnl::matmul(chosen);
+      if (!Dry()) product->primitive = dnnl::matmul(chosen);
       made = true;
     }
   } catch (const std::bad_alloc&) {
@@ -133,8 +134,12 @@ class ProductCache {
   std::shared_ptr<const Product> Find(const Key& key) {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto found = products_.find(key);
-    if (found != products_.end()) return found->second;
-    if (products_.size() == kMostCached) products_.clear();
+    if (found != products_.end()) {
+      const std::shared_ptr<const Product>& product = found->second;
+      if (product == nullptr || product->primitive || Dry()) return product;
+    } else if (products_.size() == kMostCached) {
+      products_.clear();
+    }
     return products_[key] = MakeProduct(key);
   }
 
@@ -149,11 +154,11 @@ void Run(const Product& product, const void* a, const void* b, void* c) {
   // What oneDNN packs into: brgemm's 0.1 to 3 MiB at a GPT's shapes, and up to kMostScratchBytes for its gemm, except
   // where rows lie apart: brgemm does not take those, and so there is no choice.
   const Scratch scratch(product.scratch.get_size());
-  product.primitive.execute(
-      stream, {{DNNL_ARG_SRC, dnnl::memory(product.a, engine, const_cast<void*>(a))},
-               {DNNL_ARG_WEIGHTS, dnnl::memory(product.b, engine, const_cast<void*>(b))},
-               {DNNL_ARG_DST, dnnl::memory(product.c, engine, c)},
-               {DNNL_ARG_SCRATCHPAD, dnnl::memory(product.scratch, engine, scratch.data())}});
+  if (Dry()) return;
+  product.primitive.execute(stream, {{DNNL_ARG_SRC, dnnl::memory(product.a, engine, const_cast<void*>(a))},
+                                     {DNNL_ARG_WEIGHTS, dnnl::memory(product.b, engine, const_cast<void*>(b))},
+                                     {DNNL_ARG_DST, dnnl::memory(product.c, engine, c)},
+                                     {DNNL_ARG_SCRATCHPAD, dnnl::memory(product.scratch, engine, scratch.data())}});
   stream.wait();
 }
 
@@ -208,13 +213,13 @@ void GemmBf16(Transpose transpose_a, Transpose transpose_b, int64_t m, int64_t n
                 (c_dtype == DType::kBFloat16 && beta == 0.0f))
       << "beta " << beta << " into " << DTypeName(c_dtype);
   if (m == 0 || n == 0) return;
+  CountGemmFlops(DType::kBFloat16, m, n, k);
   if (k == 0) {
-    if (beta == 1.0f) return;
+    if (Dry() || beta == 1.0f) return;
     const int64_t bytes = DTypeBytes(c_dtype);
     for (int64_t row = 0; row < m; ++row) std::fill_n(static_cast<char*>(c) + row * ldc * bytes, n * bytes, 0);
     return;
   }
-  CountGemmFlops(DType::kBFloat16, m, n, k);
   static ProductCache& cache = *new ProductCache;  // never destroyed: a thread may still multiply at exit
   const Key key = {transpose_a == Transpose::kYes,
                    transpose_b == Transpose::kYes,
@@ -229,7 +234,7 @@ void GemmBf16(Transpose transpose_a, Transpose transpose_b, int64_t m, int64_t n
                    ldc};
   if (const std::shared_ptr<const Product> product = cache.Find(key)) {
     Run(*product, a, b, c);
-  } else {
+  } else if (!Dry()) {
     BlockedProduct(key, a, b, c);
   }
 }

@@ -296,6 +296,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "base/check.h"
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
 
@@ -344,6 +345,7 @@ void GroupNorm(DType dtype, const GroupNormShape& s, const void* x, const float*
   const int64_t workers = std::min(s.samples, ParallelThreads());
   const int64_t numel = internal::ChannelRows::Numel(s.channels);
   const Scratch scratch(workers * numel * sizeof(float));
+  if (Dry()) return;
   ParallelFor(workers, 1, 1, [&](int64_t begin, int64_t end) {
     for (int64_t worker = begin; worker < end; ++worker) {
       for (int64_t n = s.samples * worker / workers; n < s.samples * (worker + 1) / workers; ++n) {
@@ -364,6 +366,7 @@ void GroupNormBackward(DType dtype, const GroupNormShape& s, const void* dy, con
   const int64_t parts = std::min(s.samples, kParts), workers = std::min(parts, ParallelThreads());
   const int64_t numel = internal::ChannelRows::Numel(s.channels);
   const Scratch scratch(workers * numel * sizeof(float)), sums_block(parts * 2 * s.channels * sizeof(float));
+  if (Dry()) return;
   float* const sums = static_cast<float*>(sums_block.data());
   ParallelFor(workers, 1, 1, [&](int64_t begin, int64_t end) {
     for (int64_t worker = begin; worker < end; ++worker) {

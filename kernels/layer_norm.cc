@@ -72,6 +72,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "base/check.h"
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 
 namespace stowage::kernels {
@@ -101,6 +102,7 @@ void AddUp(const float* sums, int64_t blocks, int64_t width, NormGradient gradie
 void LayerNorm(DType dtype, const void* x, const float* weight, const float* bias, int64_t rows, int64_t width,
                float eps, void* y, float* mean, float* rstd) {
   CheckArguments(dtype, width);
+  if (Dry()) return;
   ParallelFor(rows, kGrainNumel / width + 1, 1, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(LayerNormRows)(dtype, x, weight, bias, begin, end, width, eps, y, mean, rstd);
   });
@@ -110,6 +112,7 @@ void LayerNormBackward(DType dtype, const void* dy, const void* x, const float* 
                        const float* rstd, const void* residual, int64_t rows, int64_t width, void* dx,
                        NormGradient weight_gradient, NormGradient bias_gradient, float* scratch) {
   CheckArguments(dtype, width);
+  if (Dry()) return;
   const LayerNormGradientArguments arguments{dy, x, weight, mean, rstd, residual, rows, width, dx, scratch};
   const int64_t blocks = NormBlocks(rows);
   ParallelFor(blocks, 1, 1, [&](int64_t begin, int64_t end) {

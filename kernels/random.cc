@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -304,6 +305,7 @@ constexpr int64_t kCacheLineNumel = 16;
 
 void FillNormal(float* out, int64_t numel, uint64_t key, int64_t first_index, float mean, float stddev) {
   STOWAGE_CHECK(first_index >= 0) << first_index;
+  if (Dry()) return;
   ParallelFor(numel, kGrainNumel, kCacheLineNumel, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(NormalRange)(out + begin, end - begin, key, first_index + begin, mean, stddev);
   });
@@ -311,6 +313,7 @@ void FillNormal(float* out, int64_t numel, uint64_t key, int64_t first_index, fl
 
 void FillUniform(float* out, int64_t numel, uint64_t key, int64_t first_index, float low, float high) {
   STOWAGE_CHECK(first_index >= 0) << first_index;
+  if (Dry()) return;
   ParallelFor(numel, kGrainNumel, kCacheLineNumel, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(UniformRange)(out + begin, end - begin, key, first_index + begin, low, high - low);
   });
@@ -319,6 +322,7 @@ void FillUniform(float* out, int64_t numel, uint64_t key, int64_t first_index, f
 void Dropout(const float* in, float* out, int64_t numel, uint64_t key, float p, int64_t first_index) {
   STOWAGE_CHECK(p >= 0.0f && p <= 1.0f) << "p " << p;
   STOWAGE_CHECK(first_index >= 0) << first_index;
+  if (Dry()) return;
   // The threshold is p * 2^32, which at p = 1 does not fit: there is nothing to draw then.
   const double threshold = std::nearbyint(static_cast<double>(p) * 4294967296.0);
   if (threshold >= 4294967296.0) {

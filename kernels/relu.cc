@@ -125,6 +125,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "base/check.h"
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 
 namespace stowage::kernels {
@@ -146,6 +147,7 @@ void CheckDType(DType dtype) {
 
 void Relu(DType dtype, const void* x, int64_t numel, void* y, uint8_t* mask) {
   CheckDType(dtype);
+  if (Dry()) return;
   ParallelFor(numel, kGrainNumel, kCacheLineNumel, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(ReluRange)(dtype, x, y, mask, begin, end);
   });
@@ -153,6 +155,7 @@ void Relu(DType dtype, const void* x, int64_t numel, void* y, uint8_t* mask) {
 
 void ReluBackward(DType dtype, const uint8_t* mask, const void* dy, int64_t numel, void* dx) {
   CheckDType(dtype);
+  if (Dry()) return;
   ParallelFor(numel, kGrainNumel, kCacheLineNumel, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(ReluBackwardRange)(dtype, mask, dy, dx, begin, end);
   });

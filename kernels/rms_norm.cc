@@ -72,6 +72,7 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include "base/check.h"
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 
 namespace stowage::kernels {
@@ -101,6 +102,7 @@ void AddUp(const float* sums, int64_t blocks, int64_t width, NormGradient gradie
 void RmsNorm(DType dtype, const void* x, const float* weight, int64_t rows, int64_t width, float eps, void* y,
              float* rstd) {
   CheckArguments(dtype, width);
+  if (Dry()) return;
   ParallelFor(rows, kGrainNumel / width + 1, 1, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(RmsNormRows)(dtype, x, weight, begin, end, width, eps, y, rstd);
   });
@@ -110,6 +112,7 @@ void RmsNormBackward(DType dtype, const void* dy, const void* x, const float* we
                      const void* residual, int64_t rows, int64_t width, void* dx, NormGradient weight_gradient,
                      float* scratch) {
   CheckArguments(dtype, width);
+  if (Dry()) return;
   const RmsNormGradientArguments arguments{dy, x, weight, rstd, residual, rows, width, dx, scratch};
   const int64_t blocks = NormBlocks(rows);
   ParallelFor(blocks, 1, 1, [&](int64_t begin, int64_t end) {

@@ -63,6 +63,7 @@ HWY_AFTER_NAMESPACE();
 #include <algorithm>
 
 #include "base/check.h"
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 
 namespace stowage::kernels {
@@ -77,6 +78,7 @@ void Rotary(DType dtype, const RotaryShape& shape, const float* cos, const float
   STOWAGE_CHECK(dtype == DType::kFloat32 || dtype == DType::kBFloat16) << "rotary embedding of " << DTypeName(dtype);
   STOWAGE_CHECK(shape.head_dim % 2 == 0 && shape.heads * shape.head_dim <= shape.row_numel)
       << shape.heads << " heads of " << shape.head_dim << " in rows of " << shape.row_numel;
+  if (Dry()) return;
   // Rows of some 16k elements a piece: below that, waking a thread costs more than it brings.
   const int64_t grain = std::max<int64_t>(1, 16384 / std::max<int64_t>(1, shape.row_numel));
   ParallelFor(shape.samples * shape.positions, grain, 1, [&](int64_t begin, int64_t end) {

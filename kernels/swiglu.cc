@@ -73,6 +73,7 @@ HWY_AFTER_NAMESPACE();
 #include <algorithm>
 
 #include "base/check.h"
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 
 namespace stowage::kernels {
@@ -92,6 +93,7 @@ void CheckDType(DType dtype) {
 
 void SwiGlu(DType dtype, const void* x, int64_t rows, int64_t width, void* y) {
   CheckDType(dtype);
+  if (Dry()) return;
   ParallelFor(rows, GrainRows(width), 1, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(SwiGluRows)(dtype, x, width, begin, end, y);
   });
@@ -99,6 +101,7 @@ void SwiGlu(DType dtype, const void* x, int64_t rows, int64_t width, void* y) {
 
 void SwiGluBackward(DType dtype, const void* x, const void* dy, int64_t rows, int64_t width, void* dx) {
   CheckDType(dtype);
+  if (Dry()) return;
   ParallelFor(rows, GrainRows(width), 1, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(SwiGluBackwardRows)(dtype, x, dy, width, begin, end, dx);
   });
