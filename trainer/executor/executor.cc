@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/status_macros.h"
+#include "kernels/dry.h"
 #include "kernels/norm.h"
 #include "memory/counting_allocator.h"
 #include "trainer/executor/exceptions.h"
@@ -38,6 +39,12 @@ class Observed {
   InstructionObserver* const observer_;
   const Instruction& instruction_;
 };
+
+// What a loss segment gave. 0 in a dry run, whose tensors hold nothing.
+template <typename T>
+T ValueOf(const at::Tensor& scalar) {
+  return kernels::Dry() ? T{0} : scalar.item<T>();
+}
 
 }  // namespace
 
@@ -94,11 +101,11 @@ absl::Status Executor::Forward(Run& run, const Instruction& instruction) {
   STOWAGE_RETURN_IF_ERROR(shapes_.Check(instruction.target, segment.name, micro.flow, context, outputs));
   micro.flow = std::move(outputs);
   if (instruction.target == last) {
-    run.words.loss_sum += micro.flow[0].item<double>();
+    run.words.loss_sum += ValueOf<double>(micro.flow[0]);
     run.words.tokens += micro.batch.loss_terms;
     if (run.inputs.mode == PassMode::kEvaluate && micro.flow.size() > 1) {
       run.words.judged += micro.batch.samples;
-      run.words.correct += micro.flow[1].item<int64_t>();
+      run.words.correct += ValueOf<int64_t>(micro.flow[1]);
     }
     if (!keep) micro = Run::Micro();
   }

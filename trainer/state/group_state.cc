@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "kernels/cast.h"
+#include "kernels/dry.h"
 #include "kernels/random.h"
 #include "memory/tracked_tensor.h"
 
@@ -37,6 +38,14 @@ FlatLayout CopyLayout(const FlatLayout& layout, const std::vector<int>& copied) 
 }
 
 uint16_t* Bits(const at::Tensor& t) { return reinterpret_cast<uint16_t*>(t.data_ptr<at::BFloat16>()); }
+
+// The writes to a group's bytes that are no kernel's. Nothing in a dry run, which has no bytes.
+void Fill(float* begin, float* end, float value) {
+  if (!kernels::Dry()) std::fill(begin, end, value);
+}
+void Copy(const float* from, int64_t numel, float* to) {
+  if (!kernels::Dry()) std::copy_n(from, numel, to);
+}
 
 }  // namespace
 
@@ -105,7 +114,7 @@ void GroupState::TakeInitialValues(const std::vector<at::Tensor>& values) {
   for (int i = 0; i < layout_.parameters(); ++i) {
     const at::Tensor value = values[i].contiguous();
     STOWAGE_CHECK(value.numel() == layout_.numel(i)) << spec_.parameters[i].name;
-    std::copy_n(value.const_data_ptr<float>(), value.numel(), parameters_data() + layout_.offset(i));
+    Copy(value.const_data_ptr<float>(), value.numel(), parameters_data() + layout_.offset(i));
   }
 }
 
@@ -116,10 +125,10 @@ void GroupState::Initialize(uint64_t seed) {
     float* to = parameters_data() + layout_.offset(i);
     switch (p.init.kind) {
       case Init::Kind::kZeros:
-        std::fill_n(to, layout_.numel(i), 0.0f);
+        Fill(to, to + layout_.numel(i), 0.0f);
         break;
       case Init::Kind::kOnes:
-        std::fill_n(to, layout_.numel(i), 1.0f);
+        Fill(to, to + layout_.numel(i), 1.0f);
         break;
       case Init::Kind::kNormal:
         kernels::FillNormal(to, layout_.numel(i), HashKey({seed, HashName(p.name)}), 0, 0.0f,
@@ -156,10 +165,10 @@ void GroupState::TakeGradients() {
     // Padding takes part in reductions and norms, so it must be zero; parameters' own parts are written by slots.
     int64_t end = 0;
     for (int i = 0; i < layout_.parameters(); ++i) {
-      std::fill(gradients_data() + end, gradients_data() + layout_.offset(i), 0.0f);
+      Fill(gradients_data() + end, gradients_data() + layout_.offset(i), 0.0f);
       end = layout_.offset(i) + layout_.numel(i);
     }
-    std::fill(gradients_data() + end, gradients_data() + layout_.whole_numel(), 0.0f);
+    Fill(gradients_data() + end, gradients_data() + layout_.whole_numel(), 0.0f);
   }
   for (int i = 0; i < layout_.parameters(); ++i) {
     slots_[i].Bind(gradients_.narrow(0, layout_.offset(i), layout_.numel(i)).view(spec_.parameters[i].shape));

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "kernels/bf16.h"
+#include "kernels/dry.h"
 #include "kernels/parallel.h"
 #include "trainer/model/ops/slot_pointer.h"
 
@@ -33,8 +34,9 @@ void ScatterAddRows(const T* from, const int64_t* tokens, int64_t rows, const at
   });
 }
 
-// The same for a gradient in either dtype; `to` is fp32.
+// The same for a gradient in either dtype; `to` is fp32. Nothing in a dry run.
 void ScatterAdd(const at::Tensor& dy, const at::Tensor& tokens, const at::Tensor& to) {
+  if (kernels::Dry()) return;
   const int64_t* ids = tokens.const_data_ptr<int64_t>();
   if (dy.scalar_type() == at::kBFloat16) {
     ScatterAddRows(static_cast<const uint16_t*>(dy.const_data_ptr()), ids, tokens.numel(), to);
