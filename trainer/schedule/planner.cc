@@ -1,6 +1,6 @@
 #include "trainer/schedule/planner.h"
 
-#include "absl/strings/str_cat.h"
+#include <vector>
 
 namespace stowage {
 namespace {
@@ -38,7 +38,7 @@ Schedule WriteTrainStep(const ModelShape& model, int micro_batches) {
       if (m != micro_batches - 1) continue;
       for (int g = 0; g < groups; ++g) {
         if (first_use[g] != s) continue;
-        if (!model.copied.empty() && model.copied[g]) list.push_back(Release(g));
+        if (model.has_copies(g)) list.push_back(Release(g));
         list.push_back(Reduce(g, schedule.events++));
         updates.push_back(Update(g));
       }
@@ -61,36 +61,6 @@ Schedule WriteEvaluation(const ModelShape& model, int micro_batches) {
   }
   schedule.instructions.push_back(Agree());
   return schedule;
-}
-
-std::string ScheduleTable(const Schedule& schedule, const ModelShape& model) {
-  std::string table;
-  for (const Instruction& i : schedule.instructions) {
-    absl::StrAppend(&table, OpName(i.op));
-    switch (i.op) {
-      case Op::kForward:
-        absl::StrAppend(&table, " ", model.segments[i.target], " micro ", i.micro,
-                        i.keep == Keep::kNothing ? " keep nothing" : "");
-        break;
-      case Op::kBackward:
-        absl::StrAppend(&table, " ", model.segments[i.target], " micro ", i.micro);
-        break;
-      case Op::kReduce:
-        absl::StrAppend(&table, " ", model.groups[i.target], " -> e", i.event);
-        break;
-      case Op::kRelease:
-      case Op::kUpdate:
-        absl::StrAppend(&table, " ", model.groups[i.target]);
-        break;
-      case Op::kWait:
-        absl::StrAppend(&table, " e", i.event);
-        break;
-      case Op::kAgree:
-        break;
-    }
-    absl::StrAppend(&table, "\n");
-  }
-  return table;
 }
 
 }  // namespace stowage

@@ -7,30 +7,20 @@
 #ifndef STOWAGE_TRAINER_SCHEDULE_PLANNER_H_
 #define STOWAGE_TRAINER_SCHEDULE_PLANNER_H_
 
-#include <string>
-#include <vector>
+#include <cstdint>
 
 #include "trainer/schedule/instruction.h"
+#include "trainer/schedule/model_shape.h"
 
 namespace stowage {
 
-// A model as a planner sees it.
-struct ModelShape {
-  std::vector<std::string> segments;          // names, in forward order
-  std::vector<std::string> groups;            // names
-  std::vector<std::vector<int>> groups_used;  // per segment, without repetition
-  std::vector<bool> copied;                   // per group: segments work on copies in another dtype; empty: none does
-};
-
 // forward and backward of every micro-batch; in the last one, as soon as g's last use in backward is done, `release g`
-// if it has copies and `reduce g` (which so overlaps with what is left); then wait, agree, and update in the order of the reductions.
+// if it has copies and `reduce g` (which so overlaps with what is left); then wait, agree, and update in the order of
+// the reductions.
 Schedule WriteTrainStep(const ModelShape& model, int micro_batches);
 
 // forward of every micro-batch keeping nothing, then agree.
 Schedule WriteEvaluation(const ModelShape& model, int micro_batches);
-
-// One instruction a line, with names: "reduce layer.3 -> e4".
-std::string ScheduleTable(const Schedule& schedule, const ModelShape& model);
 
 // How the global batch of `samples` is cut into micro-batches (before they are dealt to ranks, so that the cut does
 // not depend on the world size): rank r gets global micro-batches r, r + world_size, ... Every rank has `per_rank`

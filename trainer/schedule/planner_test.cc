@@ -4,11 +4,15 @@
 
 #include <set>
 
+#include "trainer/schedule/schedule_table.h"
+
 namespace stowage {
 namespace {
 
 // embedding and head share group 0 (tied weights).
-ModelShape Tied() { return {{"embedding", "layer.0", "layer.1", "head"}, {"embedding", "l0", "l1", "norm"}, {{0}, {1}, {2}, {3, 0}}}; }
+ModelShape Tied() {
+  return {{"embedding", "layer.0", "layer.1", "head"}, {"embedding", "l0", "l1", "norm"}, {{0}, {1}, {2}, {3, 0}}};
+}
 
 TEST(PlannerTest, OneMicroBatchReadsAsAStep) {
   EXPECT_EQ(ScheduleTable(WriteTrainStep(Tied(), 1), Tied()),
