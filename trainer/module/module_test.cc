@@ -1,4 +1,5 @@
 // Own torch::nn modules as segments: trained end to end, alone and on several ranks; and what is refused.
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
@@ -23,10 +24,12 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "kernels/dry.h"
 #include "sharding/in_process_group.h"
 #include "sharding/solo_communicator.h"
 #include "trainer/executor/executor.h"
 #include "trainer/model/precision.h"
+#include "trainer/module/generator_scope.h"
 #include "trainer/module/model_builder.h"
 #include "trainer/run/module_buffers.h"
 
@@ -509,6 +512,17 @@ TEST(ModelBuilderTest, SharedModulesAreRefusedAndNamed) {
   };
   EXPECT_THAT(MessageOf(NetWith([] { return std::make_shared<Twice>(); })),
               HasSubstr("parameters mine.one.weight and mine.two.weight are the same tensor"));
+}
+
+TEST(GeneratorScopeTest, InADryRunItTakesTheStatesBytesAndLeavesTheGeneratorAlone) {
+  const at::Tensor before = at::detail::getDefaultCPUGenerator().get_state();
+  EXPECT_EQ(before.numel(), GeneratorScope::kStateBytes);
+  {
+    const kernels::DryScope dry;
+    const GeneratorScope scope(17);
+    EXPECT_TRUE(at::equal(at::detail::getDefaultCPUGenerator().get_state(), before));
+  }
+  EXPECT_TRUE(at::equal(at::detail::getDefaultCPUGenerator().get_state(), before));
 }
 
 TEST(ModelBuilderTest, AFunctionThatGivesTheSameModuleAgainIsRefused) {

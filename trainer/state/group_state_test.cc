@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/bf16.h"
+#include "kernels/dry.h"
 #include "memory/counting_allocator.h"
 
 namespace stowage {
@@ -165,6 +167,35 @@ TEST(GroupStateTest, WorkingWeightsInBf16TakeHalfTheBytesAndTheMastersAreCounted
 }
 
 using GroupStateDeathTest = testing::Test;
+
+TEST(GroupStateTest, ADryRunWritesNoParameter) {
+  OptimizerConfig config;
+  config.kind = "adamw";
+  const auto optimizer = MakeOptimizer(config);
+  ASSERT_TRUE(optimizer.ok());
+  for (const bool given : {false, true}) {
+    GroupSpec spec = Spec();
+    if (given) {
+      spec.initial_values = [shapes = spec.parameters](uint64_t) {
+        std::vector<at::Tensor> values;
+        for (const ParameterSpec& p : shapes) values.push_back(at::full(p.shape, 3.0f, at::kFloat));
+        return values;
+      };
+    }
+    GroupState group(spec, /*world_size=*/3, kInBf16);
+    float* const begin = group.parameters_data();
+    std::fill_n(begin, group.layout().whole_numel(), 7.0f);
+    {
+      const kernels::DryScope dry;
+      group.Initialize(1);
+      group.EnsureOptimizerState(**optimizer);
+      group.BeginGradients(GroupState::Take::kNow);
+      EXPECT_TRUE(group.parameter(1, at::kBFloat16, /*with_gradient=*/true).value.defined());
+      group.Update(**optimizer, UpdateScalars());
+    }
+    EXPECT_EQ(std::count(begin, begin + group.layout().whole_numel(), 7.0f), group.layout().whole_numel()) << given;
+  }
+}
 
 TEST(GroupStateDeathTest, ACopyThatWasNeverWrittenOrAskedForIsNotHandedOut) {
   GroupState group(Spec(), 1, kInBf16);
