@@ -1,0 +1,43 @@
+// What each instruction does to a step's buffers: the one place that says it.
+//
+//   forward s m    batch m: taken by the first segment, read by the others; flow of s-1 freed, copies of s's groups
+//   read;
+//                  tape of s taken if all is kept; flow of s taken. The last one, if it keeps nothing, frees the batch
+//                  and leaves no flow.
+//   backward s m   tape of s freed; gradient flow of s+1 freed (the last segment: flow freed), that of s taken (not by
+//                  the first); batch and copies read; added to the gradients of s's groups. The first frees the batch.
+//   release g      copies of g freed
+//   reduce g       gradients of g lent until its event, which is taken
+//   wait e         event e returned, with all that was lent until it
+//   agree          the agreement taken
+//   update g       the agreement read, gradients of g freed, copies of g refilled
+//
+// How the others will read: `gather g` takes g's parameters and lends them until its event, forward reads them,
+// `release` frees them; `evict x` lends x until an event whose wait frees it, `fetch x` takes it so; `stash s` and
+// `unstash s` are those two for a tape; a forward that keeps its inputs takes a stash of them, which `recompute s`
+// frees to take the tape. Each is a kind of buffer and a case here.
+//
+// Pure. Torch-free.
+#ifndef STOWAGE_TRAINER_SCHEDULE_INSTRUCTION_EFFECTS_H_
+#define STOWAGE_TRAINER_SCHEDULE_INSTRUCTION_EFFECTS_H_
+
+#include <vector>
+
+#include "trainer/schedule/buffer_table.h"
+#include "trainer/schedule/instruction.h"
+#include "trainer/schedule/model_shape.h"
+
+namespace stowage {
+
+// Puts the effects of `instruction`, in the order in which they happen, in the place of what `effects` held.
+// `instruction`'s indices are the model's.
+void EffectsOf(const Instruction& instruction, const ModelShape& model, std::vector<Effect>* effects);
+
+// The buffers that a schedule of so many micro-batches and events has on this model, those that are there from the
+// start (copies: the executor makes them when they are first read), and how many contributions make a group's gradients
+// whole: one of every segment that uses it, in every micro-batch.
+BufferTable BuffersOf(const ModelShape& model, int micro_batches, int events);
+
+}  // namespace stowage
+
+#endif  // STOWAGE_TRAINER_SCHEDULE_INSTRUCTION_EFFECTS_H_
