@@ -62,7 +62,7 @@ class Nowhere {
   }
 
  private:
-  static constexpr int64_t kBytes = int64_t{1} << 40;
+  static constexpr int64_t kBytes = int64_t{1} << 34;
   Nowhere() {
     void* const mapping =
         mmap(nullptr, kBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, /*fd=*/-1, /*offset=*/0);
