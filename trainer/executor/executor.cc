@@ -75,7 +75,7 @@ struct Executor::Before {
 };
 
 Executor::Executor(const Model& model, GroupStates& groups, Communicator& communicator, const Optimizer* optimizer)
-    : model_(model), groups_(groups), communicator_(communicator), optimizer_(optimizer) {}
+    : model_(model), groups_(groups), communicator_(communicator), optimizer_(optimizer), verified_(ShapeOf(model)) {}
 
 absl::Status Executor::Forward(Run& run, const Instruction& instruction) {
   const int last = static_cast<int>(model_.segments.size()) - 1;
@@ -167,6 +167,7 @@ absl::Status Executor::Agree(Run& run) {
 }
 
 absl::StatusOr<AgreementVerdict> Executor::Play(const Schedule& schedule, const PlayInputs& inputs) {
+  STOWAGE_RETURN_IF_ERROR(verified_.Check(schedule));
   Before before;
   absl::StatusOr<AgreementVerdict> verdict = PlayThrough(schedule, inputs, &before);
   if (!verdict.ok()) PutBack(before);

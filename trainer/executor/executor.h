@@ -29,7 +29,9 @@
 #include "trainer/model/segment.h"
 #include "trainer/optimizer/optimizer.h"
 #include "trainer/schedule/instruction.h"
+#include "trainer/schedule/model_shape.h"
 #include "trainer/schedule/planner.h"
+#include "trainer/schedule/verified_schedules.h"
 #include "trainer/state/group_states.h"
 
 namespace stowage {
@@ -64,6 +66,8 @@ class Executor {
   // same error (ResourceExhausted where memory was short, with the instruction and its segment or group). With several
   // ranks gradient buffers are taken at the start, so that no collective can lack
   // its own; one rank alone takes each group's when the first contribution comes.
+  // A schedule is verified before it is first played (trainer/schedule/verifier.h). Internal: it is unsound, nothing
+  // was played and nothing sent; all ranks are handed the same list, so all refuse it.
   absl::StatusOr<AgreementVerdict> Play(const Schedule& schedule, const PlayInputs& inputs);
 
  private:
@@ -85,6 +89,7 @@ class Executor {
   Communicator& communicator_;
   const Optimizer* optimizer_;
   BoundaryShapes shapes_;
+  VerifiedSchedules verified_;
 };
 
 // What the planner needs of a model.

@@ -435,6 +435,39 @@ TEST(ExecutorTest, TheObserverIsToldOfEveryInstructionInPairsInOrderAndOfAFailed
   EXPECT_EQ(watch.played, expected) << "up to agree, which tells of the failure";
 }
 
+TEST(ExecutorTest, AnUnsoundScheduleIsRefusedBeforeAnythingIsPlayed) {
+  const Model model = *MakeGpt2(Tiny());
+  GroupStates groups = MakeGroupStates(model, 1);
+  for (const auto& group : groups) group->Initialize(1);
+  SoloCommunicator solo;
+  const auto optimizer = MakeOptimizer(OptimizerConfig());
+  Executor executor(model, groups, solo, optimizer->get());
+  Schedule schedule = WriteTrainStep(ShapeOf(model), 2);
+  PlayInputs inputs;
+  int batches = 0;
+  inputs.global_index = [](int m) { return m; };
+  inputs.batch = [&](int m) -> absl::StatusOr<Batch> {
+    ++batches;
+    return MakeBatch(0, m, 1, Tiny().context);
+  };
+  inputs.scalars = [](const AgreementVerdict&) -> absl::StatusOr<UpdateScalars> {
+    UpdateScalars scalars;
+    scalars.step = 1;
+    return scalars;
+  };
+  EXPECT_TRUE(executor.Play(schedule, inputs).ok());
+  EXPECT_EQ(batches, 2);
+
+  const auto wait = std::find_if(schedule.instructions.begin(), schedule.instructions.end(),
+                                 [](const Instruction& i) { return i.op == Op::kWait && i.event == 1; });
+  ASSERT_NE(wait, schedule.instructions.end());
+  schedule.instructions.erase(wait);
+  const absl::Status status = executor.Play(schedule, inputs).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_NE(status.message().find("(agree): event e1 has not been waited for"), std::string::npos) << status;
+  EXPECT_EQ(batches, 2);
+}
+
 TEST(ExecutorTest, AnExceptionOfLibTorchBecomesAStatusThatNamesTheInstruction) {
   Experiment setup;
   setup.meddle = [](int, int64_t, Batch batch) -> absl::StatusOr<Batch> {

@@ -5,7 +5,8 @@
 // at the `wait` that names their event; buffers are freed there and nowhere else.
 //
 // Here so far: forward, backward, release, reduce, agree, update, wait. Gather, fetch, evict, stash, unstash and
-// recompute join as further values of Op with the same fields.
+// recompute join as further values of Op with the same fields. What makes a list sound is in verifier.h, what each
+// instruction does to buffers in instruction_effects.h.
 //
 // Plain data. Torch-free.
 #ifndef STOWAGE_TRAINER_SCHEDULE_INSTRUCTION_H_
@@ -43,12 +44,21 @@ struct Instruction {
   Keep keep = Keep::kAll;
 };
 
+inline bool operator==(const Instruction& a, const Instruction& b) {
+  return a.op == b.op && a.target == b.target && a.micro == b.micro && a.event == b.event && a.keep == b.keep;
+}
+
 struct Schedule {
   std::string name;  // "train step", "evaluation"
   std::vector<Instruction> instructions;
   int micro_batches = 0;  // per rank
   int events = 0;
 };
+
+// What is played is equal; names may differ.
+inline bool operator==(const Schedule& a, const Schedule& b) {
+  return a.micro_batches == b.micro_batches && a.events == b.events && a.instructions == b.instructions;
+}
 
 absl::string_view OpName(Op op);
 
