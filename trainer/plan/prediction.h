@@ -31,10 +31,12 @@ struct PhasePrediction {
 // One instruction of a phase, in the order in which they are played.
 struct InstructionPrediction {
   std::string phase;
-  std::string label;     // "backward h.3.attn"
-  int micro_batch = -1;  // -1: of none
+  std::string label;                          // "backward h.3.attn"
+  int micro_batch = -1;                       // -1: of none
   std::map<std::string, int64_t> live_bytes;  // category -> held when it is over
-  std::map<std::string, int64_t> peak_bytes;  // category -> held when all together were at their most within it
+  // category -> held when all together were at their most within it. Looked at before blocks of 256 KiB and more are
+  // freed: the sum may be less than total_peak_bytes by so much.
+  std::map<std::string, int64_t> peak_bytes;
   int64_t total_live_bytes = 0;
   int64_t total_peak_bytes = 0;
 };
@@ -58,8 +60,8 @@ struct Hint {
 
 // One budget against what is predicted for it.
 struct BudgetVerdict {
-  std::string key;     // "memory.host"
-  std::string asked;   // as in the config: "80%"
+  std::string key;                     // "memory.host"
+  std::string asked;                   // as in the config: "80%"
   std::optional<int64_t> limit_bytes;  // nullopt: there is no bound
   std::string limit_source;            // where it comes from: "80 % of the memory cgroup's 8 GiB"
   int64_t need_bytes = 0;
@@ -78,7 +80,9 @@ struct Prediction {
 
   std::vector<PhasePrediction> phases;
   std::vector<InstructionPrediction> instructions;
-  int64_t tensors_peak_bytes = 0;          // of all phases
+  int64_t tensors_peak_bytes = 0;  // of all phases
+  // Pages that the pool below the tensors holds at its most: tensors, rounding to blocks and pages, and idle pages.
+  std::optional<int64_t> pool_peak_bytes;
   std::vector<OutsidePrediction> outside;  // at that moment; empty: nothing is known of this machine
   std::optional<int64_t> rss_peak_bytes;   // VmHWM: tensors and outside; nullopt: outside is unknown
   std::string machine;                     // whose outside bytes these are

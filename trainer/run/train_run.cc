@@ -14,7 +14,6 @@
 #include "sharding/agreement.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/config/load.h"
-#include "trainer/data/open_data.h"
 #include "trainer/executor/exceptions.h"
 #include "trainer/metrics/report.h"
 #include "trainer/run/evaluation.h"
@@ -28,6 +27,7 @@
 #include "trainer/run/plan_json.h"
 #include "trainer/run/process.h"
 #include "trainer/run/resume.h"
+#include "trainer/run/run_data.h"
 #include "trainer/run/run_folder.h"
 #include "trainer/run/same_config.h"
 #include "trainer/run/signals.h"
@@ -55,26 +55,10 @@ absl::Status OpenRunFolder(const std::string& path, bool resume, Communicator& c
   return AgreeOnStatus(communicator, status);
 }
 
-absl::StatusOr<Data> OpenOwnData(const DataSource& source, const DataConfig& config) {
-  absl::StatusOr<Data> data = absl::InternalError("the source did not return");
-  absl::Status status = CatchExceptions([&] { data = source(config); });
-  if (status.ok()) status = data.status();
-  if (status.ok() && data->train == nullptr) status = absl::InvalidArgumentError("it gives no training data");
-  for (const Dataset* set : {status.ok() ? data->train.get() : nullptr, status.ok() ? data->validation.get() : nullptr}) {
-    if (set != nullptr && set->size() < 1) status = absl::InvalidArgumentError("it has a set without samples");
-  }
-  if (!status.ok()) return Annotate(status, absl::StrCat("data.source ", config.source));
-  return data;
-}
-
 absl::StatusOr<Data> OpenDataTogether(const Config& config, Communicator& communicator, const TrainOptions& options,
                                       const OwnKinds& own) {
-  const auto source = own.data.find(config.data.source);
   absl::StatusOr<Data> data =
-      source != own.data.end()
-          ? OpenOwnData(source->second, config.data)
-          : OpenData(config.data, config.model.context, config.model.vocabulary.value_or(0),
-                     [&](const std::string& line) { Print(options, communicator.rank(), line); });
+      OpenRunData(config, own, [&](const std::string& line) { Print(options, communicator.rank(), line); });
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, data.status()));
   return data;
 }

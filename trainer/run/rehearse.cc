@@ -1,0 +1,193 @@
+#include "trainer/run/rehearse.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "base/status_macros.h"
+#include "memory/counting_allocator.h"
+#include "memory/pool/pool.h"
+#include "sharding/dry_communicator.h"
+#include "trainer/config/load.h"
+#include "trainer/data/sampler.h"
+#include "trainer/executor/exceptions.h"
+#include "trainer/executor/executor.h"
+#include "trainer/rehearsal/dry_run.h"
+#include "trainer/run/evaluation.h"
+#include "trainer/run/memory_marks.h"
+#include "trainer/run/model_state.h"
+#include "trainer/run/module_buffers.h"
+#include "trainer/run/process.h"
+#include "trainer/run/rehearsal_recorder.h"
+#include "trainer/run/run_data.h"
+
+namespace stowage {
+namespace {
+
+// First, middle, last.
+constexpr int kMostMicroBatches = 3;
+
+// Data is really there, so it is really read: what comes out has bytes, and is computed with dry.
+class RealData final : public Dataset {
+ public:
+  explicit RealData(const Dataset& data) : data_(data) {}
+  int64_t size() const override { return data_.size(); }
+  absl::StatusOr<Batch> Read(absl::Span<const SampleId> samples) const override {
+    const RealTensors real;
+    return data_.Read(samples);
+  }
+  DataShape shape() const override { return data_.shape(); }
+  std::string fingerprint() const override { return data_.fingerprint(); }
+
+ private:
+  const Dataset& data_;
+};
+
+// Which of the run's micro-batches are played.
+std::vector<int> ChooseMicroBatches(int count) {
+  if (count <= kMostMicroBatches) {
+    std::vector<int> all(count);
+    for (int m = 0; m < count; ++m) all[m] = m;
+    return all;
+  }
+  return {0, 1, count - 1};
+}
+
+// One rehearsal. All that is dry lives and dies within its DryRun.
+class Stage {
+ public:
+  Stage(const Config& config, const OwnKinds& own, const RehearsalRequest& request, const Data& data,
+        RehearsalRecorder& recorder)
+      : config_(config),
+        own_(own),
+        request_(request),
+        data_(data),
+        recorder_(recorder),
+        communicator_(request.world_size, request.ranks_on_host),
+        cut_{config.train.global_batch, *config.train.micro_batch, request.world_size},
+        micro_batches_(ChooseMicroBatches(cut_.per_rank())) {}
+
+  absl::Status Play(MemoryMarks& memory, Prediction* prediction) {
+    STOWAGE_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config_.optimizer));
+    {
+      STOWAGE_ASSIGN_OR_RETURN(ModelState state, MakeModelState(config_, request_.world_size, own_));
+      prediction->model = absl::StrCat(config_.model.kind, ": ", state.parameter_count(), " parameters");
+      memory.SetModel(ShapeOf(state.model));
+      STOWAGE_RETURN_IF_ERROR(
+          InitializeParameters(static_cast<uint64_t>(config_.run.seed), communicator_, &state));
+      Executor executor(state.model, state.groups, communicator_, optimizer.get());
+      const Schedule step = WriteTrainStep(ShapeOf(state.model), static_cast<int>(micro_batches_.size()));
+      recorder_.BeginPhase("first step", micro_batches_);
+      STOWAGE_RETURN_IF_ERROR(Step(0, step, executor));
+      recorder_.BeginPhase("step", micro_batches_);
+      STOWAGE_RETURN_IF_ERROR(Step(1, step, executor));
+      if (data_.validation != nullptr) {
+        recorder_.BeginPhase("eval");
+        STOWAGE_RETURN_IF_ERROR(Evaluate(state, executor));
+        // What an evaluation leaves behind, a step finds.
+        recorder_.BeginPhase("step after an evaluation", micro_batches_);
+        STOWAGE_RETURN_IF_ERROR(Step(2, step, executor));
+      }
+      recorder_.BeginPhase("save");
+      STOWAGE_RETURN_IF_ERROR(AverageBuffers(state.model, communicator_));
+    }
+    recorder_.BeginPhase("load");
+    STOWAGE_ASSIGN_OR_RETURN(const ModelState loaded, MakeModelState(config_, request_.world_size, own_));
+    return CatchExceptions([&] {
+      for (const auto& group : loaded.groups) group->EnsureOptimizerState(*optimizer);
+    });
+  }
+
+ private:
+  absl::Status Step(int64_t step, const Schedule& schedule, Executor& executor) {
+    const RealData train(*data_.train);
+    const Sampler sampler(static_cast<uint64_t>(config_.run.seed), train.size(), config_.train.global_batch,
+                          config_.train.epochs.has_value());
+    const std::vector<SampleId> samples = sampler.GlobalBatch(0);
+    PlayInputs inputs;
+    inputs.mode = PassMode::kTrain;
+    inputs.observer = &recorder_;
+    inputs.seed = static_cast<uint64_t>(config_.run.seed);
+    inputs.step = step;
+    inputs.release_gradients = config_.train.zero_grad == "release";
+    inputs.global_index = [&](int m) { return cut_.GlobalIndex(0, micro_batches_[m]); };
+    inputs.batch = [&](int m) -> absl::StatusOr<Batch> {
+      const int64_t index = cut_.GlobalIndex(0, micro_batches_[m]);
+      if (cut_.Size(index) == 0) return Batch();
+      return train.Read(absl::MakeConstSpan(samples).subspan(cut_.First(index), cut_.Size(index)));
+    };
+    inputs.scalars = [&](const AgreementVerdict&) -> absl::StatusOr<UpdateScalars> {
+      UpdateScalars scalars;
+      scalars.step = step + 1;
+      return scalars;
+    };
+    return executor.Play(schedule, inputs).status();
+  }
+
+  absl::Status Evaluate(const ModelState& state, Executor& executor) {
+    const RealData validation(*data_.validation);
+    const int64_t micro_batch = *config_.train.micro_batch;
+    const int64_t asked = config_.train.eval_sequences.value_or(0);
+    const int64_t all = asked > 0 ? std::min(asked, validation.size()) : validation.size();
+    const int64_t played = std::min(all, kMostMicroBatches * micro_batch * request_.world_size);
+    return EvaluateDataset(executor, ShapeOf(state.model), validation, played, micro_batch, /*rank=*/0,
+                           request_.world_size, &recorder_)
+        .status();
+  }
+
+  const Config& config_;
+  const OwnKinds& own_;
+  const RehearsalRequest& request_;
+  const Data& data_;
+  RehearsalRecorder& recorder_;
+  DryCommunicator communicator_;
+  const MicroBatchCut cut_;
+  const std::vector<int> micro_batches_;
+};
+
+}  // namespace
+
+absl::StatusOr<Prediction> Rehearse(const Config& asked, const OwnKinds& own, const RehearsalRequest& request) {
+  const absl::Time start = absl::Now();
+  STOWAGE_RETURN_IF_ERROR(SetUpProcess(request.threads));
+  const Registered registered = RegisteredOf(own);
+  STOWAGE_RETURN_IF_ERROR(ResolveWithoutData(asked, registered).status());
+
+  MemoryMarks memory(ProcessMarks());
+  RehearsalRecorder recorder(ProcessMarks(), memory);
+  recorder.BeginPhase("init");
+  STOWAGE_ASSIGN_OR_RETURN(const Data data, OpenRunData(asked, own, [](const std::string&) {}));
+  STOWAGE_ASSIGN_OR_RETURN(const Config config, ResolveConfig(asked, data.train->shape(), registered));
+
+  Prediction prediction;
+  prediction.config = request.name;
+  prediction.world_size = request.world_size;
+  prediction.threads = request.threads;
+  prediction.global_batch = config.train.global_batch;
+  prediction.micro_batch = *config.train.micro_batch;
+  prediction.micro_batches_per_rank =
+      MicroBatchCut{config.train.global_batch, *config.train.micro_batch, request.world_size}.per_rank();
+  prediction.precision = config.precision;
+  prediction.zero = absl::StrCat(*config.sharding.zero);
+  prediction.recompute = config.memory.recompute;
+  {
+    const DryRun dry(ProcessMarks());
+    Stage stage(config, own, request, data, recorder);
+    STOWAGE_RETURN_IF_ERROR(Annotate(stage.Play(memory, &prediction), "rehearsal"));
+  }
+  recorder.End();
+  prediction.phases = recorder.phases();
+  prediction.instructions = recorder.instructions();
+  for (const PhasePrediction& phase : prediction.phases) {
+    prediction.tensors_peak_bytes = std::max(prediction.tensors_peak_bytes, phase.total_peak_bytes);
+  }
+  prediction.pool_peak_bytes = InstalledPool()->Statistics().peak_resident;
+  prediction.seconds = absl::ToDoubleSeconds(absl::Now() - start);
+  return prediction;
+}
+
+}  // namespace stowage
