@@ -13,6 +13,7 @@
 #include "trainer/run/evaluation.h"
 #include "trainer/run/module_buffers.h"
 #include "trainer/run/process.h"
+#include "trainer/run/same_schedule.h"
 
 namespace stowage {
 
@@ -158,8 +159,15 @@ absl::Status TrainLoop::EvaluateWhatAStopLeftOut() {
   return evaluated[0] == "yes" ? absl::OkStatus() : Evaluate(in_.first_step);
 }
 
+absl::Status TrainLoop::CheckSameSteps() {
+  std::vector<int64_t> numel;
+  for (const auto& group : in_.state.groups) numel.push_back(group->layout().whole_numel());
+  return CheckSameSchedule(WriteTrainStep(shape_, /*micro_batches=*/1), shape_, numel, in_.communicator);
+}
+
 absl::StatusOr<TrainLoopResult> TrainLoop::Run() {
   const Config& config = in_.config;
+  STOWAGE_RETURN_IF_ERROR(CheckSameSteps());
   STOWAGE_RETURN_IF_ERROR(EvaluateWhatAStopLeftOut());
   for (int64_t step = in_.first_step; step < in_.total_steps; ++step) {
     AgreementVerdict verdict;

@@ -71,6 +71,8 @@ class TrainLoop {
   // What lies outside the tensors is measured anew, and what is to be said of it is said.
   absl::Status CheckBudget(int64_t step);
   absl::Status Evaluate(int64_t step);
+  // Every rank's steps make the same collective calls, whatever micro-batches it has.
+  absl::Status CheckSameSteps();
   // A run that is stopped saves at once; an evaluation that was due at that step is made by the run that goes on.
   absl::Status EvaluateWhatAStopLeftOut();
   // A save in the middle of a run: a failure is said, and training goes on.
