@@ -174,7 +174,7 @@ absl::StatusOr<AgreementVerdict> Executor::Play(const Schedule& schedule, const 
   return verdict;
 }
 
-absl::Status Executor::Prepare(Before* before) {
+absl::Status Executor::Prepare(const Schedule& schedule, Before* before) {
   STOWAGE_RETURN_IF_ERROR(Annotate(CatchExceptions([&] {
                                      for (const SegmentSpec& segment : model_.segments) {
                                        for (const auto& [name, tensor] : segment.segment->Buffers()) {
@@ -183,12 +183,20 @@ absl::Status Executor::Prepare(Before* before) {
                                      }
                                    }),
                                    "keeping the modules' buffers"));
-  // What a collective needs is taken before the first instruction, so that none can lack its buffer.
+  // What a collective needs is taken before the first instruction, so that none can lack its buffer. A group that no
+  // segment uses is not reduced and has none: nobody would write it, and `agree` would sum up what lay there.
   const auto take = communicator_.world_size() > 1 ? GroupState::Take::kNow : GroupState::Take::kWhenWritten;
-  for (const auto& group : groups_) {
+  std::vector<bool> reduced(groups_.size(), false);
+  for (const Instruction& i : schedule.instructions) {
+    if (i.op == Op::kReduce) reduced[i.target] = true;
+  }
+  for (size_t g = 0; g < groups_.size(); ++g) {
+    GroupState* const group = groups_[g].get();
     before->optimizer_state.push_back(group->has_optimizer_state());
-    STOWAGE_RETURN_IF_ERROR(Annotate(CatchExceptions([&] { group->BeginGradients(take); }),
-                                     absl::StrCat("gradients of ", group->spec().name)));
+    if (reduced[g]) {
+      STOWAGE_RETURN_IF_ERROR(Annotate(CatchExceptions([&] { group->BeginGradients(take); }),
+                                       absl::StrCat("gradients of ", group->spec().name)));
+    }
     STOWAGE_RETURN_IF_ERROR(Annotate(CatchExceptions([&] { group->EnsureOptimizerState(*optimizer_); }),
                                      absl::StrCat("optimizer state of ", group->spec().name)));
   }
@@ -215,7 +223,7 @@ absl::StatusOr<AgreementVerdict> Executor::PlayThrough(const Schedule& schedule,
                                    [](const Instruction& i) { return i.op == Op::kUpdate; });
   if (updates) {
     STOWAGE_CHECK(optimizer_ != nullptr && inputs.scalars) << schedule.name;
-    STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator_, Prepare(before)));
+    STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator_, Prepare(schedule, before)));
   }
 
   // Arithmetic that fails stops this rank's arithmetic until `agree`, not its collectives.

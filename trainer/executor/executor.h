@@ -64,10 +64,10 @@ class Executor {
 
   // Collective. Returns what was agreed; with an update in the schedule, after it was made. Every rank returns the
   // same error (ResourceExhausted where memory was short, with the instruction and its segment or group). With several
-  // ranks gradient buffers are taken at the start, so that no collective can lack
-  // its own; one rank alone takes each group's when the first contribution comes.
-  // A schedule is verified before it is first played (trainer/schedule/verifier.h). Internal: it is unsound, nothing
-  // was played and nothing sent; all ranks are handed the same list, so all refuse it.
+  // ranks the gradient buffers of all groups that are reduced are taken at the start, so that no collective can lack
+  // its own; one rank alone takes each group's when the first contribution comes. A schedule is verified before it is
+  // first played (trainer/schedule/verifier.h). Internal: it is unsound, nothing was played and nothing sent; all ranks
+  // are handed the same list, so all refuse it.
   absl::StatusOr<AgreementVerdict> Play(const Schedule& schedule, const PlayInputs& inputs);
 
  private:
@@ -75,7 +75,7 @@ class Executor {
   struct Before;  // what of the trainer's it would change
 
   absl::StatusOr<AgreementVerdict> PlayThrough(const Schedule& schedule, const PlayInputs& inputs, Before* before);
-  absl::Status Prepare(Before* before);
+  absl::Status Prepare(const Schedule& schedule, Before* before);
   void PutBack(const Before& before);
   absl::Status Forward(Run& run, const Instruction& instruction);
   absl::Status Backward(Run& run, const Instruction& instruction);

@@ -64,6 +64,7 @@ struct Experiment {
   std::function<absl::StatusOr<Batch>(int rank, int64_t step, Batch)> meddle;  // changes or refuses a batch
   std::function<void()> before_agree;
   InstructionObserver* observer = nullptr;
+  std::function<void(Model*)> change_model;
 };
 
 struct Outcome {
@@ -76,6 +77,7 @@ Outcome RunRank(const Experiment& setup, Communicator& communicator) {
   Outcome outcome;
   Model model = *MakeGpt2(setup.model);
   EXPECT_TRUE(ApplyPrecision(setup.precision, setup.fp32_segments, &model).ok());
+  if (setup.change_model) setup.change_model(&model);
   GroupStates groups = MakeGroupStates(model, communicator.world_size());
   for (const auto& group : groups) group->Initialize(1);
   OptimizerConfig optimizer_config;
@@ -433,6 +435,29 @@ TEST(ExecutorTest, TheObserverIsToldOfEveryInstructionInPairsInOrderAndOfAFailed
   ASSERT_NE(agree, expected.end());
   expected.erase(std::next(agree), expected.end());
   EXPECT_EQ(watch.played, expected) << "up to agree, which tells of the failure";
+}
+
+TEST(ExecutorTest, AGroupThatNoSegmentUsesHasNoGradientsAndNoPartInTheNorm) {
+  Experiment setup;
+  setup.steps = 2;
+  TestBooks().ResetPeaks();
+  const int64_t before = TestBooks().live(Category::kGradients);
+  const Outcome plain = RunWorld(setup, 2)[0];
+  const int64_t peak = TestBooks().peak(Category::kGradients) - before;
+  ASSERT_TRUE(plain.status.ok()) << plain.status;
+  EXPECT_GT(peak, 0);
+  setup.change_model = [](Model* model) {
+    GroupSpec spare;
+    spare.name = "spare";
+    spare.parameters = {{"spare.weight", {1000, 1000}}};
+    model->groups.push_back(spare);
+  };
+  TestBooks().ResetPeaks();
+  const Outcome spare = RunWorld(setup, 2)[0];
+  EXPECT_TRUE(spare.status.ok()) << spare.status;
+  EXPECT_EQ(TestBooks().peak(Category::kGradients) - before, peak);
+  EXPECT_EQ(spare.norms, plain.norms);
+  EXPECT_EQ(spare.losses, plain.losses);
 }
 
 TEST(ExecutorTest, AnUnsoundScheduleIsRefusedBeforeAnythingIsPlayed) {
