@@ -65,22 +65,16 @@ std::string MemoryMarks::LabelOf(const Instruction& instruction) const {
     STOWAGE_CHECK(i >= 0 && i < static_cast<int>(names.size())) << op << " " << i;
     return absl::StrCat(op, " ", names[i]);
   };
-  switch (instruction.op) {
-    case Op::kForward:
-    case Op::kBackward:
+  switch (TargetOf(instruction.op)) {
+    case TargetKind::kSegment:
       return named(model_.segments, instruction.target);
-    case Op::kRelease:
-    case Op::kReduce:
-    case Op::kUpdate:
+    case TargetKind::kGroup:
       return named(model_.groups, instruction.target);
-    case Op::kWait: {
-      const auto group = group_of_event_.find(instruction.event);
-      return group == group_of_event_.end() ? op : named(model_.groups, group->second);
-    }
-    case Op::kAgree:
-      return op;
+    case TargetKind::kNone:
+      break;
   }
-  return op;
+  const auto group = group_of_event_.find(instruction.event);
+  return instruction.op != Op::kWait || group == group_of_event_.end() ? op : named(model_.groups, group->second);
 }
 
 void MemoryMarks::Before(const Instruction& instruction) {

@@ -36,12 +36,12 @@ std::string PlanJson(const Config& config, const Model& model, const Schedule& t
   }
   for (const Instruction& i : train_step.instructions) {
     ordered_json line = {{"op", OpName(i.op).data()}};
-    if (i.op == Op::kForward || i.op == Op::kBackward) {
+    if (TargetOf(i.op) == TargetKind::kSegment) {
       line["segment"] = shape.segments[i.target];
       line["micro"] = i.micro;
     }
     if (i.op == Op::kForward) line["keep"] = i.keep == Keep::kAll ? "all" : "nothing";
-    if (i.op == Op::kRelease || i.op == Op::kReduce || i.op == Op::kUpdate) line["group"] = shape.groups[i.target];
+    if (TargetOf(i.op) == TargetKind::kGroup) line["group"] = shape.groups[i.target];
     if (i.event >= 0) line["event"] = i.event;
     plan["train_step"].push_back(line);
   }

@@ -22,4 +22,20 @@ absl::string_view OpName(Op op) {
   return "?";
 }
 
+TargetKind TargetOf(Op op) {
+  switch (op) {
+    case Op::kForward:
+    case Op::kBackward:
+      return TargetKind::kSegment;
+    case Op::kRelease:
+    case Op::kReduce:
+    case Op::kUpdate:
+      return TargetKind::kGroup;
+    case Op::kAgree:
+    case Op::kWait:
+      return TargetKind::kNone;
+  }
+  return TargetKind::kNone;
+}
+
 }  // namespace stowage

@@ -38,7 +38,7 @@ enum class Keep : uint8_t {
 
 struct Instruction {
   Op op = Op::kForward;
-  int target = -1;  // segment (forward, backward) or group (release, reduce, update)
+  int target = -1;  // what TargetOf says
   int micro = -1;   // which of this rank's micro-batches, from 0 (forward, backward)
   int event = -1;   // set by reduce, named by wait
   Keep keep = Keep::kAll;
@@ -61,6 +61,10 @@ inline bool operator==(const Schedule& a, const Schedule& b) {
 }
 
 absl::string_view OpName(Op op);
+
+// What an instruction's `target` is an index of.
+enum class TargetKind : uint8_t { kNone, kSegment, kGroup };
+TargetKind TargetOf(Op op);
 
 }  // namespace stowage
 

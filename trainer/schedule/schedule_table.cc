@@ -17,16 +17,12 @@ std::string NameAt(const std::vector<std::string>& names, int index, const char*
 
 // Empty for an instruction that has no target.
 std::string TargetText(const Instruction& i, const ModelShape& model) {
-  switch (i.op) {
-    case Op::kForward:
-    case Op::kBackward:
+  switch (TargetOf(i.op)) {
+    case TargetKind::kSegment:
       return NameAt(model.segments, i.target, "segment");
-    case Op::kRelease:
-    case Op::kReduce:
-    case Op::kUpdate:
+    case TargetKind::kGroup:
       return NameAt(model.groups, i.target, "group");
-    case Op::kAgree:
-    case Op::kWait:
+    case TargetKind::kNone:
       return "";
   }
   return "?";
