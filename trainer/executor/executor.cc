@@ -96,6 +96,7 @@ absl::Status Executor::Forward(Run& run, const Instruction& instruction) {
                                 static_cast<uint64_t>(run.inputs.global_index(instruction.micro)),
                                 static_cast<uint64_t>(instruction.target)});
   const SegmentSpec& segment = model_.segments[instruction.target];
+  context.compute = segment.compute;
   std::vector<at::Tensor> outputs = RunForward(segment, micro.flow, ParametersFor(segment, groups_, keep), context,
                                                keep ? &micro.tapes[instruction.target] : nullptr);
   STOWAGE_RETURN_IF_ERROR(shapes_.Check(instruction.target, segment.name, micro.flow, context, outputs));
@@ -143,7 +144,7 @@ void Executor::Update(GroupState& group, const Run& run) {
 }
 
 std::string Executor::TargetName(const Instruction& instruction) const {
-  const bool segment = instruction.op == Op::kForward || instruction.op == Op::kBackward;
+  const bool segment = TargetOf(instruction.op) == TargetKind::kSegment;
   return segment ? model_.segments[instruction.target].name : model_.groups[instruction.target].name;
 }
 
@@ -289,11 +290,17 @@ ModelShape ShapeOf(const Model& model) {
   }
   for (const SegmentSpec& segment : model.segments) {
     shape.segments.push_back(segment.name);
-    std::vector<int> used;
+    std::vector<int> used, read;
+    const auto add = [](int group, std::vector<int>* to) {
+      if (std::find(to->begin(), to->end(), group) == to->end()) to->push_back(group);
+    };
     for (const ParameterId& id : segment.parameters) {
-      if (std::find(used.begin(), used.end(), id.group) == used.end()) used.push_back(id.group);
+      add(id.group, &used);
+      const bool kept = model.groups[id.group].parameters[id.parameter].keep_fp32;
+      if (segment.parameter_dtype() == at::kBFloat16 && !kept) add(id.group, &read);
     }
     shape.groups_used.push_back(std::move(used));
+    shape.copies_read_by_backward.push_back(std::move(read));
   }
   return shape;
 }

@@ -347,6 +347,7 @@ int64_t RetainedBytes(const std::string& precision) {
   std::vector<Tape> tapes(model.segments.size() - 1);
   std::vector<at::Tensor> flow;
   for (size_t s = 0; s < tapes.size(); ++s) {
+    context.compute = model.segments[s].compute;
     flow = RunForward(model.segments[s], flow, ParametersFor(model.segments[s], groups, true), context, &tapes[s]);
   }
   return TestBooks().live(Category::kActivations) - before;
@@ -392,6 +393,18 @@ TEST(ExecutorTest, GradientsAndCopiesAreHeldOnlyWhileTheStepNeedsThem) {
       EXPECT_EQ(parameters_at_agree, parameters_at_start);
     }
     EXPECT_EQ(TestBooks().live(Category::kGradients), gradients) << precision;
+  }
+}
+
+TEST(ShapeOfTest, OnlyTheHeadReadsTheCopyOfATiedMatrix) {
+  Model model = *MakeGpt2(Tiny());
+  ASSERT_TRUE(ApplyPrecision("bf16", {}, &model).ok());
+  const ModelShape shape = ShapeOf(model);
+  ASSERT_TRUE(shape.has_copies(0));
+  const int last = static_cast<int>(model.segments.size()) - 1;
+  for (int s = 0; s <= last; ++s) {
+    const std::vector<int>& read = shape.read_by_backward(s);
+    EXPECT_EQ(std::count(read.begin(), read.end(), 0), s == last ? 1 : 0) << shape.segments[s];
   }
 }
 

@@ -14,8 +14,8 @@ std::vector<at::Tensor> EmbeddingSegment::Forward(const std::vector<at::Tensor>&
                                                   absl::Span<const Parameter> parameters,
                                                   const SegmentContext& context) const {
   STOWAGE_CHECK(parameters.size() == (positions_ ? 2u : 1u)) << "embedding segment";
-  const at::Tensor x =
-      ops::Embedding(context.batch->at("tokens"), parameters[0], positions_ ? &parameters[1] : nullptr);
+  const at::Tensor x = ops::Embedding(context.batch->at("tokens"), parameters[0], positions_ ? &parameters[1] : nullptr,
+                                      context.compute);
   return {ops::Dropout(x, context.mode == PassMode::kTrain ? dropout_ : 0.0, context.random_key)};
 }
 

@@ -12,13 +12,15 @@
 
 namespace stowage {
 
-// Parameters: token [vocabulary, width], and with `positions` position [context, width]. No inputs; output
-// [n, t, width].
+// Parameters: token [vocabulary, width], and with `positions` position [context, width], both in fp32. No inputs;
+// output [n, t, width] in the compute dtype. What a batch reads of the matrix is a few rows: a copy of it is the head's
+// alone.
 class EmbeddingSegment : public Segment {
  public:
   EmbeddingSegment(bool positions, double dropout) : positions_(positions), dropout_(dropout) {}
   std::vector<at::Tensor> Forward(const std::vector<at::Tensor>& inputs, absl::Span<const Parameter> parameters,
                                   const SegmentContext& context) const override;
+  bool ReadsMasters() const override { return true; }
 
  private:
   const bool positions_;

@@ -89,7 +89,7 @@ Batch BatchFor(const ModelConfig& config) {
 // A model with values, run from end to end as one graph.
 class Net {
  public:
-  Net(Model model, at::ScalarType compute) : model_(std::move(model)), slots_(model_.groups.size()) {
+  Net(Model model, at::ScalarType compute) : model_(std::move(model)), compute_(compute), slots_(model_.groups.size()) {
     at::manual_seed(5);
     for (size_t g = 0; g < model_.groups.size(); ++g) {
       slots_[g] = std::vector<GradientSlot>(model_.groups[g].parameters.size());
@@ -112,6 +112,7 @@ class Net {
     SegmentContext context;
     context.mode = mode;
     context.batch = &batch;
+    context.compute = compute_;
     for (const SegmentSpec& segment : model_.segments) {
       std::vector<Parameter> parameters;
       for (const ParameterId& id : segment.parameters) {
@@ -145,6 +146,7 @@ class Net {
 
  private:
   Model model_;
+  at::ScalarType compute_;
   std::vector<std::vector<at::Tensor>> values_, gradients_;
   std::vector<std::vector<GradientSlot>> slots_;
 };

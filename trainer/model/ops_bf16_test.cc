@@ -89,7 +89,7 @@ TEST(EmbeddingBf16Test, RowsAreAddedAndRoundedOnceAndGradientsAreSummedInFp32) {
   const at::Tensor tokens = at::randint(0, 5, {30, 7}, at::kLong);
   const at::Tensor dy = InBf16(at::randn({30, 7, 40}));
   const Parameter p = position.parameter();
-  const at::Tensor y = Embedding(tokens, token.parameter(), &p);
+  const at::Tensor y = Embedding(tokens, token.parameter(), &p, at::kBFloat16);
   const at::Tensor y_ref =
       at::embedding(token.theirs, tokens) + at::embedding(position.theirs, at::arange(7, at::kLong));
   ExpectDtype(y, at::kBFloat16);
@@ -98,6 +98,20 @@ TEST(EmbeddingBf16Test, RowsAreAddedAndRoundedOnceAndGradientsAreSummedInFp32) {
   const auto ref = torch::autograd::grad({y_ref}, {token.theirs, position.theirs}, {dy.to(at::kFloat)});
   ExpectClose(token.buffer, ref[0], 0.0);
   ExpectClose(position.buffer, ref[1], 0.0);
+}
+
+TEST(EmbeddingBf16Test, Fp32ParametersGiveTheBitsOfTheirCopies) {
+  Twin token(at::randn({11, 40})), position(at::randn({9, 40}));
+  const at::Tensor token_master = at::randn({11, 40}).set_requires_grad(true), position_master = at::randn({9, 40});
+  token.ours = InBf16(token_master.detach());
+  position.ours = InBf16(position_master);
+  const at::Tensor tokens = at::randint(0, 11, {3, 7}, at::kLong);
+  const Parameter p = position.parameter(), p_master{position_master, &position.slot};
+  const at::Tensor y = Embedding(tokens, {token_master, &token.slot}, &p_master, at::kBFloat16);
+  ExpectDtype(y, at::kBFloat16);
+  EXPECT_TRUE(y.detach().equal(Embedding(tokens, token.parameter(), &p, at::kBFloat16)));
+  torch::autograd::grad({y}, {token_master}, {InBf16(at::ones({3, 7, 40}))}, false, false, true);
+  EXPECT_TRUE(token.buffer.sum(1).equal(at::bincount(tokens.flatten(), {}, 11).to(at::kFloat) * 40));
 }
 
 // The loss is summed from fp32 logits: 1e-6. The gradient of the logits is rounded to bf16 (2^-8 of each element)

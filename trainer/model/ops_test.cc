@@ -68,7 +68,7 @@ TEST(EmbeddingTest, MatchesAtenWithRepeatedTokens) {
   const at::Tensor tokens = at::randint(0, 5, {3, 7}, at::kLong);
   const at::Tensor dy = at::randn({3, 7, 40});
   const Parameter p = position.parameter();
-  const at::Tensor y = Embedding(tokens, token.parameter(), &p);
+  const at::Tensor y = Embedding(tokens, token.parameter(), &p, at::kFloat);
   const at::Tensor y_ref =
       at::embedding(token.theirs, tokens) + at::embedding(position.theirs, at::arange(7, at::kLong));
   ExpectClose(y, y_ref);
@@ -83,7 +83,7 @@ TEST(EmbeddingTest, AddsToWhatTheTiedHeadHasWritten) {
   token.slot.Add(at::ones_like(token.buffer));
   const at::Tensor tokens = at::zeros({1, 4}, at::kLong);
   const Parameter p = position.parameter();
-  const at::Tensor y = Embedding(tokens, token.parameter(), &p);
+  const at::Tensor y = Embedding(tokens, token.parameter(), &p, at::kFloat);
   torch::autograd::grad({y}, {token.ours, position.ours}, {at::ones_like(y)}, false, false, true);
   at::Tensor expected = at::ones_like(token.buffer);
   expected[0] += 4;

@@ -49,7 +49,7 @@ std::vector<std::vector<bool>> Bf16Parameters(const Model& model) {
   std::vector<std::vector<bool>> wanted;
   for (const GroupSpec& group : model.groups) wanted.emplace_back(group.parameters.size(), false);
   for (const SegmentSpec& segment : model.segments) {
-    if (segment.compute != at::kBFloat16) continue;
+    if (segment.parameter_dtype() != at::kBFloat16) continue;
     for (const ParameterId& id : segment.parameters) {
       if (!model.groups[id.group].parameters[id.parameter].keep_fp32) wanted[id.group][id.parameter] = true;
     }

@@ -2,9 +2,9 @@
 //
 // The master weights, their gradients and the optimizer's state are fp32 whatever is said here. A segment that
 // computes in bf16 gets its inputs and its parameters in bf16 (see SegmentSpec::compute), the latter from a copy that
-// is made once per update; parameters with ParameterSpec::keep_fp32 it gets in fp32. Source: Micikevicius et al.,
-// "Mixed precision training", arXiv:1710.03740, section 3.1; bf16's range needs no loss scale (Kalamkar et al.,
-// arXiv:1905.12322).
+// is made once per update; parameters with ParameterSpec::keep_fp32, and all if Segment::ReadsMasters, it gets in fp32.
+// Source: Micikevicius et al., "Mixed precision training", arXiv:1710.03740, section 3.1; bf16's range needs no loss
+// scale (Kalamkar et al., arXiv:1905.12322).
 #ifndef STOWAGE_TRAINER_MODEL_PRECISION_H_
 #define STOWAGE_TRAINER_MODEL_PRECISION_H_
 

@@ -6,13 +6,13 @@
 #ifndef STOWAGE_TRAINER_MODEL_SEGMENT_H_
 #define STOWAGE_TRAINER_MODEL_SEGMENT_H_
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <ATen/core/Tensor.h>
 
 #include "absl/types/span.h"
 #include "trainer/data/batch.h"
@@ -29,7 +29,8 @@ enum class PassMode {
 struct SegmentContext {
   PassMode mode = PassMode::kTrain;
   const Batch* batch = nullptr;
-  uint64_t random_key = 0;  // of (seed, step, micro-batch's index in the global batch, segment)
+  uint64_t random_key = 0;              // of (seed, step, micro-batch's index in the global batch, segment)
+  at::ScalarType compute = at::kFloat;  // SegmentSpec::compute
 };
 
 class Segment {
@@ -37,11 +38,10 @@ class Segment {
   virtual ~Segment() = default;
 
   // `inputs`: what the segment before gave (none for the first). `parameters`: in the order of SegmentSpec.
-  // The last segment's first output is the summed loss, a scalar (kTrain, kEvaluate), or logits (kPredict). In kEvaluate
-  // it may have a second one, an int64 scalar: how many of the batch's samples were classed right.
-  // Must be a function of its arguments only; may throw what LibTorch throws. Called by one thread at a time.
-  virtual std::vector<at::Tensor> Forward(const std::vector<at::Tensor>& inputs,
-                                          absl::Span<const Parameter> parameters,
+  // The last segment's first output is the summed loss, a scalar (kTrain, kEvaluate), or logits (kPredict). In
+  // kEvaluate it may have a second one, an int64 scalar: how many of the batch's samples were classed right. Must be a
+  // function of its arguments only; may throw what LibTorch throws. Called by one thread at a time.
+  virtual std::vector<at::Tensor> Forward(const std::vector<at::Tensor>& inputs, absl::Span<const Parameter> parameters,
                                           const SegmentContext& context) const = 0;
 
   // The tensors by which autograd knows the parameters of the last Forward: what gradients are asked for. A segment
@@ -51,6 +51,11 @@ class Segment {
     for (const Parameter& p : parameters) leaves.push_back(p.value);
     return leaves;
   }
+
+  // Whether Forward is given its parameters in fp32 whatever it computes in, and rounds what it reads of them by
+  // itself: for a segment that reads little of them, as an embedding its rows, no copy in the compute dtype is made or
+  // held.
+  virtual bool ReadsMasters() const { return false; }
 
   // State that Forward changes and no gradient reaches (BatchNorm's running statistics): by name, unique in the model.
   // Floating ones are averaged over ranks before evaluation and save; others take the largest. Saved with the model.
@@ -69,6 +74,9 @@ struct SegmentSpec {
   std::unique_ptr<Segment> segment;
   // What its inputs are cast to, and its parameters except those with ParameterSpec::keep_fp32: kFloat or kBFloat16.
   at::ScalarType compute = at::kFloat;
+
+  // What its parameters come in, except those with ParameterSpec::keep_fp32.
+  at::ScalarType parameter_dtype() const { return segment->ReadsMasters() ? at::kFloat : compute; }
 };
 
 // Groups and segments in forward order. A segment may use several groups, a group may serve several segments (tied

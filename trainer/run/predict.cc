@@ -15,6 +15,7 @@ absl::StatusOr<at::Tensor> Predict(ModelState& state, const Batch& batch) {
   std::vector<at::Tensor> flow;
   STOWAGE_RETURN_IF_ERROR(CatchExceptions([&] {
     for (const SegmentSpec& segment : state.model.segments) {
+      context.compute = segment.compute;
       flow = RunForward(segment, flow, ParametersFor(segment, state.groups, /*with_gradient=*/false), context, nullptr);
     }
     flow[0] = flow[0].to(at::kFloat);

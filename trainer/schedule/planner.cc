@@ -18,10 +18,12 @@ Instruction Update(int group) { return {Op::kUpdate, group, -1, -1, Keep::kAll};
 Schedule WriteTrainStep(const ModelShape& model, int micro_batches) {
   const int segments = static_cast<int>(model.segments.size());
   const int groups = static_cast<int>(model.groups.size());
-  // Backward runs from the last segment to the first: a group is done at the first segment that uses it.
-  std::vector<int> first_use(groups, segments);
+  // Backward runs from the last segment to the first: a group is done at the first segment that uses it, and its copies
+  // at the first that reads them. (Tied weights: the head multiplies by the copy, the embedding reads masters.)
+  std::vector<int> first_use(groups, segments), first_read(groups, segments);
   for (int s = segments - 1; s >= 0; --s) {
     for (int g : model.groups_used[s]) first_use[g] = s;
+    for (int g : model.read_by_backward(s)) first_read[g] = s;
   }
 
   Schedule schedule;
@@ -37,8 +39,8 @@ Schedule WriteTrainStep(const ModelShape& model, int micro_batches) {
       list.push_back(Backward(s, m));
       if (m != micro_batches - 1) continue;
       for (int g = 0; g < groups; ++g) {
+        if (model.has_copies(g) && first_read[g] == s) list.push_back(Release(g));
         if (first_use[g] != s) continue;
-        if (model.has_copies(g)) list.push_back(Release(g));
         list.push_back(Reduce(g, schedule.events++));
         updates.push_back(Update(g));
       }

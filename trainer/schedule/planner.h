@@ -14,9 +14,9 @@
 
 namespace stowage {
 
-// forward and backward of every micro-batch; in the last one, as soon as g's last use in backward is done, `release g`
-// if it has copies and `reduce g` (which so overlaps with what is left); then wait, agree, and update in the order of
-// the reductions.
+// forward and backward of every micro-batch; in the last one, `release g` as soon as the last backward that reads g's
+// copies is done, and `reduce g` as soon as g's last use in backward is (which so overlaps with what is left); then
+// wait, agree, and update in the order of the reductions.
 Schedule WriteTrainStep(const ModelShape& model, int micro_batches);
 
 // forward of every micro-batch keeping nothing, then agree.

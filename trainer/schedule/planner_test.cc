@@ -35,6 +35,16 @@ TEST(PlannerTest, CopiesAreReleasedAfterTheirLastUseInTheLastMicroBatch) {
   EXPECT_EQ(table.find("release l0"), std::string::npos) << table;
 }
 
+TEST(PlannerTest, CopiesThatOnlyTheHeadReadsGoAfterItsBackwardAndTheGradientsWaitForTheEmbedding) {
+  ModelShape model = Tied();
+  model.copied = {true, true, true, false};
+  model.copies_read_by_backward = {{}, {1}, {2}, {0}};
+  const std::string table = ScheduleTable(WriteTrainStep(model, 2), model);
+  EXPECT_NE(table.find("backward head micro 1\nrelease embedding\nreduce norm"), std::string::npos) << table;
+  EXPECT_NE(table.find("backward embedding micro 1\nreduce embedding"), std::string::npos) << table;
+  EXPECT_EQ(table.find("micro 0\nrelease"), std::string::npos) << table;
+}
+
 TEST(PlannerTest, GradientsAreReducedOnceHoweverManyMicroBatches) {
   for (int k : {1, 2, 5}) {
     const Schedule schedule = WriteTrainStep(Tied(), k);

@@ -16,7 +16,7 @@ GroupStates MakeGroupStates(const Model& model, int world_size) {
 std::vector<Parameter> ParametersFor(const SegmentSpec& segment, const GroupStates& groups, bool with_gradient) {
   std::vector<Parameter> parameters;
   for (const ParameterId& id : segment.parameters) {
-    parameters.push_back(groups[id.group]->parameter(id.parameter, segment.compute, with_gradient));
+    parameters.push_back(groups[id.group]->parameter(id.parameter, segment.parameter_dtype(), with_gradient));
   }
   return parameters;
 }

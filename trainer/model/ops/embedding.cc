@@ -47,12 +47,12 @@ void ScatterAdd(const at::Tensor& dy, const at::Tensor& tokens, const at::Tensor
 
 struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
   static Variable forward(AutogradContext* ctx, const Variable& token, const std::optional<at::Tensor>& position,
-                          const at::Tensor& tokens, int64_t token_slot, int64_t position_slot) {
+                          const at::Tensor& tokens, int64_t dtype, int64_t token_slot, int64_t position_slot) {
     ctx->saved_data["tokens"] = tokens;
     ctx->saved_data["token_slot"] = token_slot;
     ctx->saved_data["position_slot"] = position_slot;
-    at::Tensor out = at::embedding(token, tokens);
-    if (position.has_value()) out.add_(position->narrow(0, 0, tokens.size(1)));
+    at::Tensor out = at::embedding(token, tokens).to(static_cast<at::ScalarType>(dtype));
+    if (position.has_value()) out.add_(position->narrow(0, 0, tokens.size(1)).to(out.scalar_type()));
     return out;
   }
 
@@ -67,15 +67,16 @@ struct EmbeddingFunction : torch::autograd::Function<EmbeddingFunction> {
       slot->ZeroIfUnwritten();
       slot->Write().view.narrow(0, 0, dy.size(1)).add_(dy.sum(0, /*keepdim=*/false, at::kFloat));
     }
-    return {Variable(), Variable(), Variable(), Variable(), Variable()};
+    return {Variable(), Variable(), Variable(), Variable(), Variable(), Variable()};
   }
 };
 
 }  // namespace
 
-at::Tensor Embedding(const at::Tensor& tokens, const Parameter& token, const Parameter* position) {
+at::Tensor Embedding(const at::Tensor& tokens, const Parameter& token, const Parameter* position,
+                     at::ScalarType dtype) {
   return EmbeddingFunction::apply(token.value, position ? std::optional<at::Tensor>(position->value) : std::nullopt,
-                                  tokens, SlotNumber(token.gradient),
+                                  tokens, static_cast<int64_t>(dtype), SlotNumber(token.gradient),
                                   SlotNumber(position ? position->gradient : nullptr));
 }
 

@@ -11,10 +11,11 @@
 
 namespace stowage::ops {
 
-// tokens int64 [n, t], token [vocabulary, width], position [>= t, width] or null -> [n, t, width]. The
-// parameters are both fp32 or both bf16, and so is the output; gradients are summed in fp32.
+// tokens int64 [n, t], token [vocabulary, width], position [>= t, width] or null -> [n, t, width] in `dtype` (fp32 or
+// bf16). The parameters are fp32 or of `dtype`: rows are rounded to it first, then added, so fp32 parameters give the
+// bits of copies of them in `dtype`. Gradients are summed in fp32.
 // Contributions to a row are added in the order of the tokens: the same bits with any number of threads.
-at::Tensor Embedding(const at::Tensor& tokens, const Parameter& token, const Parameter* position);
+at::Tensor Embedding(const at::Tensor& tokens, const Parameter& token, const Parameter* position, at::ScalarType dtype);
 
 }  // namespace stowage::ops
 
