@@ -55,7 +55,7 @@ void Delete(void* data) {
 }
 
 std::atomic<Pool*> installed_pool{nullptr};
-std::atomic<BlockSource*> set_source{nullptr};  // null: the pool
+std::atomic<BlockSource*> set_source{nullptr};      // null: the pool
 thread_local BlockSource* thread_source = nullptr;  // null: set_source
 std::atomic<ShortageHandler*> set_handler{nullptr};
 
@@ -79,7 +79,8 @@ std::string ShortageText(int64_t bytes, Category category, const Ledger& ledger)
 
 class CountingAllocator final : public c10::Allocator {
  public:
-  explicit CountingAllocator(Ledger* ledger) : ledger_(ledger) {}
+  CountingAllocator(Ledger* ledger, std::unique_ptr<RegisteredRange> range)
+      : ledger_(ledger), range_(std::move(range)) {}
 
   c10::DataPtr allocate(size_t bytes) override {
     const c10::Device device(c10::DeviceType::CPU);
@@ -120,6 +121,7 @@ class CountingAllocator final : public c10::Allocator {
 
  private:
   Ledger* const ledger_;
+  const std::unique_ptr<RegisteredRange> range_;  // the pool's
 };
 
 // Above LibTorch's own registrations (0).
@@ -129,7 +131,8 @@ constexpr uint8_t kPriority = 100;
 
 absl::Status InstallCountingAllocator(Ledger* ledger) {
   STOWAGE_CHECK(ledger != nullptr);
-  // Never deleted, pool and its range included: LibTorch keeps the pointer, and tensors their blocks, to the end of the process.
+  // Never deleted, pool and its range included: LibTorch keeps the pointer, and tensors their blocks, to the end of the
+  // process.
   static std::mutex* const mu = new std::mutex;
   static CountingAllocator* installed = nullptr;
   const std::lock_guard<std::mutex> lock(*mu);
@@ -139,9 +142,9 @@ absl::Status InstallCountingAllocator(Ledger* ledger) {
         "LibTorch's CPU allocator counts into another ledger already; a process has one, pass that one on");
   }
   STOWAGE_ASSIGN_OR_RETURN(std::unique_ptr<Pool> pool, Pool::Create(PoolOptions()));
-  new RegisteredRange(RangeKind::kTensors, pool->range_begin(), pool->range_bytes());
+  auto range = std::make_unique<RegisteredRange>(RangeKind::kTensors, pool->range_begin(), pool->range_bytes());
   installed_pool.store(pool.release(), std::memory_order_relaxed);
-  auto* const allocator = installed = new CountingAllocator(ledger);
+  auto* const allocator = installed = new CountingAllocator(ledger, std::move(range));
   c10::SetAllocator(c10::DeviceType::CPU, allocator, kPriority);
   if (c10::GetAllocator(c10::DeviceType::CPU) != allocator) {
     return absl::FailedPreconditionError(
