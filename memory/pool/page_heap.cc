@@ -135,10 +135,12 @@ char* PageHeap::AllocateOn(Side& side, int64_t pages) {
     ++fit;
   }
   int64_t page, from_free = 0;  // where, and how many of its pages a free run gives
+  bool from_end = false;        // the run's end, and not its start
   FreeRuns::iterator run = free_.end();
   if (fit != side.by_size.end()) {
-    page = fit->second;
-    run = free_.find(page);
+    run = free_.find(fit->second);
+    from_end = pages < kFewPages || pages >= kHugeRunPages;
+    page = from_end ? fit->second + fit->first - pages : fit->second;
     from_free = pages;
   } else {
     // At the frontier, together with what is free right before it.
@@ -168,8 +170,9 @@ char* PageHeap::AllocateOn(Side& side, int64_t pages) {
 
   if (run != free_.end()) {
     const int64_t left = run->second - from_free;
+    const int64_t left_at = from_end ? run->first : end;
     RemoveFree(run);
-    if (left > 0) AddFree(end, left);
+    if (left > 0) AddFree(left_at, left);
   }
   side.frontier = std::max(side.frontier, end);
   SetResident(side, page, pages, true);

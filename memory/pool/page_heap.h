@@ -5,9 +5,13 @@
 // holds it; what is left over stays free; a freed run merges with free neighbours at once. So the sizes of a training
 // step, which come back every step, find the runs they had, and nothing is ever moved.
 //
+// What it takes of a larger free run is the start, or the end if it is very short (spans of small blocks) or very long:
+// short-lived runs of one kind then lie together and merge when they are freed. A step of GPT-2 124M is held in 1.023
+// times what is live, without this in 1.038.
+//
 // Runs below kLargePages lie on a side of their own: one of them in a hole that a large block has left would make the
 // next large one find none. Without that a convolutional network's step reached over 1.13 times what was live, now
-// 1.05. A side that is full takes from the other.
+// below 1.05. A side that is full takes from the other.
 //
 // Bounded slack: idle pages stay for the next step, but what is resident never grows beyond the most that was used at
 // once by more than `slack`. Where growth would do that, idle pages elsewhere are given back first, which costs page
@@ -39,6 +43,11 @@ class PageHeap {
  public:
   static constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
   static constexpr int64_t kLargePages = 128;  // 512 KiB: replayed steps reached least far with 256 to 768
+
+  // Runs shorter than the first and from the second on are cut from the end of a larger free run: 40 KiB, above the
+  // spans of small blocks; 8 MiB: anything from 7 to 19 is the same on replayed steps.
+  static constexpr int64_t kFewPages = 10;
+  static constexpr int64_t kHugeRunPages = 2048;
 
   struct Options {
     int64_t limit_pages = kNoLimit;      // resident pages never exceed it

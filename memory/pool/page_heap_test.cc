@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "base/hash.h"
@@ -27,19 +28,41 @@ PageHeap::Options NoSlack() {
 
 TEST(PageHeapTest, TakesTheSmallestRunThatFitsAndTheLowestOfEquals) {
   PageHeap heap = MakeHeap({});
-  char* a = heap.Allocate(8);
+  char* a = heap.Allocate(32);
   char* keep1 = heap.Allocate(1);
-  char* b = heap.Allocate(4);
+  char* b = heap.Allocate(16);
   char* keep2 = heap.Allocate(1);
-  char* c = heap.Allocate(4);
+  char* c = heap.Allocate(16);
   char* keep3 = heap.Allocate(1);
-  heap.Free(a, 8);
-  heap.Free(c, 4);
-  heap.Free(b, 4);
-  EXPECT_EQ(heap.Allocate(3), b);      // not the 8; the lower of the two 4s
-  EXPECT_EQ(heap.Allocate(4), c);
-  EXPECT_EQ(heap.Allocate(6), a);
+  heap.Free(a, 32);
+  heap.Free(c, 16);
+  heap.Free(b, 16);
+  EXPECT_EQ(heap.Allocate(12), b);  // not the 32; the lower of the two 16s
+  EXPECT_EQ(heap.Allocate(16), c);
+  EXPECT_EQ(heap.Allocate(24), a);
   for (char* keep : {keep1, keep2, keep3}) heap.Free(keep, 1);
+}
+
+TEST(PageHeapTest, VeryShortAndVeryLongRunsAreCutFromTheEndOfAFreeOne) {
+  for (const auto& [hole, pages] :
+       {std::pair<int64_t, int64_t>{20, PageHeap::kFewPages - 1}, std::pair<int64_t, int64_t>{20, PageHeap::kFewPages},
+        std::pair<int64_t, int64_t>{3000, PageHeap::kHugeRunPages - 1},
+        std::pair<int64_t, int64_t>{3000, PageHeap::kHugeRunPages}}) {
+    PageHeap heap = MakeHeap({});
+    char* free = heap.Allocate(hole);
+    char* wall = heap.Allocate(hole);
+    heap.Free(free, hole);
+    const bool end = pages < PageHeap::kFewPages || pages >= PageHeap::kHugeRunPages;
+    char* run = heap.Allocate(pages);
+    EXPECT_EQ(run, end ? wall - pages * kPage : free) << pages;
+    char* rest = heap.Allocate(hole - pages);
+    EXPECT_EQ(rest, end ? free : free + pages * kPage) << pages << ": the rest is free, and found";
+    EXPECT_EQ(heap.GetStatistics().free_pages, 0);
+    heap.Free(run, pages);
+    heap.Free(rest, hole - pages);
+    heap.Free(wall, hole);
+    EXPECT_EQ(heap.GetStatistics().free_runs, 1);
+  }
 }
 
 TEST(PageHeapTest, FreedNeighboursBecomeOneRun) {
@@ -80,7 +103,7 @@ TEST(PageHeapTest, GrowthBeyondTheMostThatWasUsedGivesIdlePagesBackFirst) {
   EXPECT_EQ(heap.GetStatistics().used_pages, 24);
   EXPECT_EQ(heap.GetStatistics().resident_pages, 32);  // not more than 36, the most that was used; whole runs went
   EXPECT_EQ(heap.GetStatistics().discarded_pages, 24);
-  heap.Trim(100);                                      // keeps the 8 idle ones, and forgets the 36
+  heap.Trim(100);  // keeps the 8 idle ones, and forgets the 36
   char* more = heap.Allocate(30);
   EXPECT_EQ(heap.GetStatistics().resident_pages, 54);
   heap.Free(more, 30);
@@ -176,7 +199,7 @@ TEST(PageHeapTest, RunsThatAreNotLargeLeaveTheHolesOfLargeOnesAlone) {
   char* small = heap.Allocate(kLarge - 1);
   EXPECT_EQ(heap.Allocate(kLarge), a);
   heap.Free(small, kLarge - 1);
-  EXPECT_EQ(heap.Allocate(1), small);
+  EXPECT_EQ(heap.Allocate(PageHeap::kFewPages), small);
   heap.Free(b, kLarge);
 }
 

@@ -173,9 +173,9 @@ void* Pool::AllocateSmall(int size_class) {
     const std::lock_guard<std::mutex> lock(mu_);
     mine.blocks = TakeBatch(size_class, mine.batch, &mine.count);
     if (mine.blocks == nullptr) return nullptr;
-    // Twice as many each time, up to half of what may be kept, so that neither the next free nor the next allocation
-    // comes here again. A size of which a step needs one block costs no span full of them (as in tcmalloc).
-    mine.batch = std::min(2 * mine.batch, std::max(1, MostCached(size_class) / 2));
+    // Twice as many each time, up to a quarter of what may be kept, so that neither the next free nor the next
+    // allocation comes here again. A size of which a step needs one block costs no span full of them (as in tcmalloc).
+    mine.batch = std::min(2 * mine.batch, std::max(1, MostCached(size_class) / 4));
   }
   FreeBlock* block = mine.blocks;
   mine.blocks = block->next;

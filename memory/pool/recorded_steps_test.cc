@@ -35,7 +35,7 @@ TEST_P(RecordedStepsTest, HoldLittleMoreThanIsLiveAndNoNewPagesOnceSettled) {
   const PoolStatistics after = pool->Statistics();
   EXPECT_EQ(after.allocations - after.hits, settled.allocations - settled.hits);
   EXPECT_EQ(after.discarded, settled.discarded);
-  EXPECT_LE(static_cast<double>(after.peak_resident), 1.06 * static_cast<double>(step->peak_live_bytes));
+  EXPECT_LE(static_cast<double>(after.peak_resident), 1.05 * static_cast<double>(step->peak_live_bytes));
   for (const SlotBlock& slot : blocks) {
     if (slot.block != nullptr) free(slot.block, slot.bytes);
   }

@@ -7,12 +7,12 @@
 namespace stowage {
 namespace {
 
-// Whole pages, at least 16 KiB, so that the smallest come by the hundred, and at least two blocks: a step has only a
+// Whole pages, at least 8 KiB, so that the smallest come by the hundred, and at least two blocks: a step has only a
 // few of the largest sizes, and what a span holds beyond them lies idle. Then as few pages more as leave at most an
 // eighth of the span as a tail that holds no whole block.
 int64_t SpanPages(size_t block_bytes) {
   constexpr size_t kPage = AddressRange::kPageBytes;
-  size_t pages = (std::max<size_t>(2 * block_bytes, size_t{16} << 10) + kPage - 1) / kPage;
+  size_t pages = (std::max<size_t>(2 * block_bytes, size_t{8} << 10) + kPage - 1) / kPage;
   while (pages * kPage % block_bytes > pages * kPage / 8) ++pages;
   return static_cast<int64_t>(pages);
 }
