@@ -130,8 +130,9 @@ TEST(LedgerMarksTest, SplittingTimeAtRandomLosesNoPeak) {
   EXPECT_EQ(Total(marks.Overall()), expected);
 }
 
-// Two threads allocate as fast as they can, and no cut of the third may hide that from the mark around it.
-TEST(LedgerMarksTest, CutsLoseNoAllocationOfOtherThreads) {
+// Two threads allocate as fast as they can, while a third cuts: no mark has less than its own thread held, nor more
+// than both.
+TEST(LedgerMarksTest, CutsOfOtherThreadsLeaveAMarkWithWhatItsOwnThreadHeld) {
   Ledger ledger;
   LedgerMarks marks(ledger);
   std::atomic<bool> stop{false};
