@@ -87,6 +87,14 @@ absl::StatusOr<ThreadPlan> PlanThreads(const Placement& placement, int requested
   return ThreadPlan{choice.threads, choice.description};
 }
 
+LaunchedRanks RanksOfLauncher() {
+  LaunchedRanks ranks;
+  if (!UnderLauncher()) return ranks;
+  ranks.world_size = LauncherWorldSize(ProcessEnvironment).value_or(1);
+  ranks.on_this_host = LauncherLocalSize(ProcessEnvironment).value_or(ranks.world_size);
+  return ranks;
+}
+
 std::string GraceWarning() { return GraceWarningFor(ProcessEnvironment); }
 
 std::string MpiVersion() { return MpiLibraryVersion(); }

@@ -35,6 +35,14 @@ struct ThreadPlan {
 };
 absl::StatusOr<ThreadPlan> PlanThreads(const Placement& placement, int requested);
 
+// The ranks that the launcher started, before they have met; one rank without a launcher. Where it does not say how many
+// of them share this host, all do.
+struct LaunchedRanks {
+  int world_size = 1;
+  int on_this_host = 1;
+};
+LaunchedRanks RanksOfLauncher();
+
 // mpirun gives its ranks 2 s to end unless told otherwise. Empty if there is time enough to save (or no mpirun); else
 // the sentence to warn with, with the option to give.
 std::string GraceWarning();

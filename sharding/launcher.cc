@@ -42,6 +42,15 @@ std::optional<int> LauncherWorldSize(const Environment& environment) {
   return std::nullopt;
 }
 
+std::optional<int> LauncherLocalSize(const Environment& environment) {
+  for (const char* name : {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}) {
+    int size = 0;
+    const char* value = environment(name);
+    if (value != nullptr && absl::SimpleAtoi(value, &size)) return size;
+  }
+  return std::nullopt;
+}
+
 bool StartedByOpenMpi4(const Environment& environment) {
   // MPI_Init alone sets the first too, but not the second.
   return environment("OMPI_MCA_orte_launch") != nullptr && environment("OMPI_COMM_WORLD_SIZE") != nullptr;

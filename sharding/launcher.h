@@ -26,6 +26,9 @@ bool StartedByLauncher(const Environment& environment);
 // Ranks that the launcher says it started, if it says.
 std::optional<int> LauncherWorldSize(const Environment& environment);
 
+// How many of them are on this host, if it says.
+std::optional<int> LauncherLocalSize(const Environment& environment);
+
 // Open MPI 4's mpirun started this process (not srun, not a later Open MPI).
 bool StartedByOpenMpi4(const Environment& environment);
 

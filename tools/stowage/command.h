@@ -27,10 +27,12 @@ struct Command {
 // One file each: NAME_command.cc.
 // `own`: what the program brings besides what is built in.
 Command TrainCommand(const OwnKinds& own = {});
+Command PlanCommand(const OwnKinds& own = {});
 Command EvalCommand(const OwnKinds& own = {});
 Command SampleCommand(const OwnKinds& own = {});
 Command PrepareCommand();
 Command ExportCommand();
+Command CalibrateCommand();
 Command DoctorCommand();
 Command ConfigCommand(const OwnKinds& own = {});
 Command VersionCommand();

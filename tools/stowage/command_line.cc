@@ -43,8 +43,8 @@ std::string WhatIsWrong(const CLI::ParseError& error, int argc, char** argv, con
 }  // namespace
 
 std::vector<Command> Commands(const OwnKinds& own) {
-  return {TrainCommand(own),  EvalCommand(own),   SampleCommand(own), PrepareCommand(),
-          ExportCommand(), ConfigCommand(own), DoctorCommand(), VersionCommand()};
+  return {TrainCommand(own),  PlanCommand(own),   EvalCommand(own),   SampleCommand(own), PrepareCommand(),
+          ExportCommand(), ConfigCommand(own), CalibrateCommand(), DoctorCommand(), VersionCommand()};
 }
 
 int RunCommandLine(int argc, char** argv, const std::vector<Command>& commands, const OwnKinds& own) {

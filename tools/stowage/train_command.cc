@@ -30,6 +30,7 @@ constexpr char kLesson[] =
     "  stowage train configs/baby_gpt.yaml --run-dir runs/try --resume\n"
     "  mpirun -n 2 --mca odls_base_sigkill_timeout 10 stowage train configs/baby_gpt.yaml\n"
     "\n"
+    "The run is rehearsed first (stowage plan --help); one that does not fit memory.host is refused with exit code 3.\n"
     "Keys of a config: stowage config --keys. On SIGTERM, SIGINT or SIGUSR1 all ranks save at the same step and exit\n"
     "with code 75; --resume goes on from the newest whole checkpoint of the run folder, to the same bits.\n";
 
@@ -69,10 +70,10 @@ void PrintSample(const std::string& run_dir, const OwnKinds& own) {
   std::printf("\nA sample of what it learned (stowage sample %s):\n%s\n", run_dir.c_str(), sample->c_str());
 }
 
-absl::Status RunTrain(const Arguments& arguments, const OwnKinds& own, const Config& config, Communicator& communicator,
+absl::Status RunTrain(const TrainOptions& options, const OwnKinds& own, const Config& config, Communicator& communicator,
                       const ThreadPlan& threads, ExitCode* code) {
   STOWAGE_ASSIGN_OR_RETURN(const TrainOutcome outcome,
-                           TrainAndTell(config, communicator, threads, arguments.options, own, code));
+                           TrainAndTell(config, communicator, threads, options, own, code));
   if (outcome.stopped || communicator.rank() != 0) return absl::OkStatus();
   if (LearnsText(outcome.run_dir, own)) PrintSample(outcome.run_dir, own);
   std::printf("\nRun folder: %s\n", outcome.run_dir.c_str());
@@ -81,13 +82,16 @@ absl::Status RunTrain(const Arguments& arguments, const OwnKinds& own, const Con
 
 int Run(const Arguments& arguments, const OwnKinds& own) {
   const absl::StatusOr<Config> config = ReadConfig(arguments, RegisteredOf(own));
-  StartRequest request{config.status()};
+  StartRequest request;
+  request.ready = config.status();
+  TrainOptions options = arguments.options;
   if (config.ok()) {
     request.backend = config->sharding.backend;
     request.threads = static_cast<int>(config->run.threads.value_or(0));
+    PlanFirst(*config, own, arguments.config, &request, &options);
   }
   return StartAndRun(request, [&](Communicator& communicator, const ThreadPlan& threads, ExitCode* code) {
-    return RunTrain(arguments, own, *config, communicator, threads, code);
+    return RunTrain(options, own, *config, communicator, threads, code);
   });
 }
 
@@ -102,6 +106,8 @@ Command TrainCommand(const OwnKinds& own) {
                 ->type_name("KEY=VALUE");
             app.add_option("--run-dir", arguments->options.run_dir, "The run folder; runs/NAME unless given");
             app.add_flag("--resume", arguments->options.resume, "Go on with the run in the run folder");
+            app.add_flag("--no-plan", arguments->options.no_plan,
+                         "Do not rehearse the run before it starts, and do not refuse one that will not fit");
             return [arguments, own] { return Run(*arguments, own); };
           }};
 }

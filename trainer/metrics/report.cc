@@ -38,6 +38,12 @@ absl::Status WriteReport(const std::string& path, const Report& report) {
   json["seconds"] = report.seconds;
   json["tokens"] = report.tokens;
   if (report.tokens_per_second.has_value()) json["tokens_per_second"] = *report.tokens_per_second;
+  if (report.predicted_rss_peak_bytes.has_value()) {
+    json["predicted"]["rss_peak_bytes"] = *report.predicted_rss_peak_bytes;
+  }
+  if (!report.predicted_phase_peak_bytes.empty()) {
+    json["predicted"]["phase_peak_bytes"] = report.predicted_phase_peak_bytes;
+  }
   if (!report.measured_peak_bytes.empty()) json["measured"]["peak_bytes"] = report.measured_peak_bytes;
   if (report.rss_peak_bytes > 0) json["measured"]["rss_peak_bytes"] = report.rss_peak_bytes;
   if (report.memory.has_value()) WriteMemory(*report.memory, &json["measured"]);

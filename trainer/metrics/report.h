@@ -45,6 +45,9 @@ struct Report {
   std::map<std::string, int64_t> measured_peak_bytes;  // category -> most bytes held at once in a step, rank 0
   // The same by phase (init, train, eval, save, load; "all": from start to end), with the "total" of each.
   std::map<std::string, std::map<std::string, int64_t>> phase_peak_bytes;
+  // The same as the rehearsal before the run had it, and its VmHWM; "predicted" in the file, beside "measured".
+  std::map<std::string, std::map<std::string, int64_t>> predicted_phase_peak_bytes;
+  std::optional<int64_t> predicted_rss_peak_bytes;
   std::vector<HighInstruction> highest_instructions;  // of rank 0, the highest first
   std::optional<PlannedArena> planned;                 // rank 0's, where steps followed a plan
   int64_t rss_peak_bytes = 0;                          // VmHWM of rank 0

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "trainer/rehearsal/meta_view.h"
 #include "trainer/rehearsal/shape_functions.h"
@@ -30,6 +31,7 @@ enum class Way {
   kShape,      // by a function of ours
   kParts,      // it is made of other operators, which come here one by one
   kMeta,       // by its Meta kernel
+  kReal,       // only running it tells
   kReadsValue,
   kValueShape,  // its result's shape depends on values
   kUnknown,
@@ -39,9 +41,13 @@ bool IsOneOf(const std::string& name, std::initializer_list<const char*> names) 
   return std::any_of(names.begin(), names.end(), [&](const char* n) { return name == n; });
 }
 
-// All that is returned is an argument that is written.
+// All that is returned is an argument that is written, and keeps its shape: one named `out` takes the result's.
 bool ReturnsWhatItWrites(const c10::FunctionSchema& schema) {
   if (schema.returns().empty()) return false;
+  if (std::any_of(schema.arguments().begin(), schema.arguments().end(),
+                  [](const c10::Argument& a) { return a.is_out(); })) {
+    return false;
+  }
   return std::all_of(schema.returns().begin(), schema.returns().end(), [](const c10::Argument& result) {
     return result.alias_info() != nullptr && result.alias_info()->isWrite();
   });
@@ -49,7 +55,7 @@ bool ReturnsWhatItWrites(const c10::FunctionSchema& schema) {
 
 Way WayOf(const c10::OperatorHandle& op, const std::string& name) {
   if (IsOneOf(name, {"aten::_local_scalar_dense", "aten::is_nonzero", "aten::equal", "aten::_is_all_true",
-                     "aten::_is_any_true"})) {
+                     "aten::_is_any_true", "aten::allclose"})) {
     return Way::kReadsValue;
   }
   if (IsOneOf(name, {"aten::nonzero", "aten::masked_select", "aten::_unique", "aten::_unique2", "aten::unique_dim",
@@ -67,7 +73,9 @@ Way WayOf(const c10::OperatorHandle& op, const std::string& name) {
   if (parts && !own) return Way::kParts;
   if (op.hasKernelForDispatchKey(DispatchKey::Meta)) return Way::kMeta;
   if (ReturnsWhatItWrites(op.schema())) return Way::kNothing;
-  return Way::kUnknown;
+  // Of LibTorch's own it is known which depend on values.
+  const bool native = absl::StartsWith(name, "aten::") && op.hasKernelForDispatchKey(DispatchKey::CPU);
+  return native ? Way::kReal : Way::kUnknown;
 }
 
 std::string Describe(const c10::OperatorHandle& op, const Stack& stack) {
@@ -83,6 +91,13 @@ std::string Describe(const c10::OperatorHandle& op, const Stack& stack) {
     absl::StrAppend(&text, "]");
   }
   return text.empty() ? "no tensors" : text;
+}
+
+// The two tensors on top of the stack are the same elements: equal, whatever they hold.
+bool AreOneTensor(const Stack& stack) {
+  const at::Tensor &a = stack[stack.size() - 2].toTensor(), &b = stack[stack.size() - 1].toTensor();
+  return a.is_alias_of(b) && a.sizes() == b.sizes() && a.strides() == b.strides() &&
+         a.storage_offset() == b.storage_offset() && a.scalar_type() == b.scalar_type();
 }
 
 std::vector<c10::IValue> Pop(const c10::OperatorHandle& op, Stack* stack) {
@@ -130,14 +145,15 @@ void Play(const c10::OperatorHandle& op, DispatchKeySet, Stack* stack) {
   thread_local std::unordered_map<std::string, Way> ways;
   auto known = ways.find(name);
   if (known == ways.end()) known = ways.emplace(name, WayOf(op, name)).first;
-  const c10::IValue* const arguments = stack->data() + (stack->size() - op.schema().arguments().size());
-  if (current_workspaces != nullptr && TakesWorkspace(name, arguments) && current_workspaces->Play(op, name, stack)) {
+  if (name == "aten::equal" && AreOneTensor(*stack)) {
+    stack->resize(stack->size() - 2);
+    stack->push_back(true);
     return;
   }
-  if (HasOpaqueResults(name)) {
-    C10_THROW_ERROR(NotImplementedError, absl::StrCat(name, " (", Describe(op, *stack),
-                                                      ") is too large to be run in a rehearsal, and only running it "
-                                                      "tells what it keeps; rehearse a smaller micro-batch"));
+  const c10::IValue* const arguments = stack->data() + (stack->size() - op.schema().arguments().size());
+  if ((known->second == Way::kReal || TakesWorkspace(name, arguments)) && current_workspaces != nullptr &&
+      current_workspaces->Play(op, name, stack)) {
+    return;
   }
   switch (known->second) {
     case Way::kNothing:
@@ -152,6 +168,12 @@ void Play(const c10::OperatorHandle& op, DispatchKeySet, Stack* stack) {
       return;
     case Way::kMeta:
       return PlayMeta(op, stack);
+    case Way::kReal:
+      C10_THROW_ERROR(NotImplementedError,
+                      absl::StrCat(name, " (", Describe(op, *stack),
+                                   ") is too large to be run in a rehearsal, and only running it tells what comes out; "
+                                   "rehearse a smaller micro-batch, or add a shape function "
+                                   "(trainer/rehearsal/shape_functions.cc)"));
     case Way::kReadsValue:
       C10_THROW_ERROR(NotImplementedError,
                       absl::StrCat(name, " reads a value (", Describe(op, *stack),
@@ -164,8 +186,9 @@ void Play(const c10::OperatorHandle& op, DispatchKeySet, Stack* stack) {
     case Way::kUnknown:
       C10_THROW_ERROR(NotImplementedError,
                       absl::StrCat(name, " (", Describe(op, *stack),
-                                   ") is not known to the rehearsal: LibTorch has no Meta kernel for it; add a shape "
-                                   "function (trainer/rehearsal/shape_functions.cc), or train without a plan (stowage train --no-plan)"));
+                                   ") is not known to the rehearsal: it has no Meta kernel; add one that computes its "
+                                   "result's shape (TORCH_LIBRARY_IMPL(..., Meta, m)), or train without a plan "
+                                   "(stowage train --no-plan)"));
   }
 }
 

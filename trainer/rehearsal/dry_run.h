@@ -11,8 +11,8 @@
 //
 // Operators that take memory inside are run for real, once for each new combination of shapes: see workspaces.h.
 //
-// What fails, with an error that names it: an operator without a Meta kernel, shape function or decomposition; one whose
-// result's shape depends on values (nonzero, unique, masked_select); reading a value (item()). They throw c10::Error.
+// What fails, with an error that names it: an operator of others without a Meta kernel; one whose result's shape depends
+// on values (nonzero, unique, masked_select); reading a value (item()). They throw c10::Error.
 //
 // LibTorch runs backward of CPU tensors on the calling thread, so it is dry as well. Other threads are not: a module
 // that computes on threads of its own is not rehearsed there. Tensors of a dry run must not be read after it.
@@ -30,7 +30,7 @@ namespace stowage {
 class DryRun {
  public:
   // Operators that take memory inside are run on arguments of up to so many bytes.
-  static constexpr int64_t kMostMeasuredBytes = int64_t{1} << 30;
+  static constexpr int64_t kMostMeasuredBytes = int64_t{256} << 20;
 
   // Borrows the marks of the ledger that the process's tensors are counted in. Does not nest.
   explicit DryRun(LedgerMarks& marks, int64_t most_measured_bytes = kMostMeasuredBytes);

@@ -163,7 +163,7 @@ Values FlashAttentionBackward(const Values& a) {
   return gradients;
 }
 
-// relu(self)
+// relu(self), abs(self) of real numbers
 Values Unary(const Values& a) { return {Like(a[0].toTensor())}; }
 
 // where.self(condition, self, other)
@@ -222,6 +222,7 @@ const std::map<std::string, ShapeFunction>& Table() {
       {"aten::convolution_backward", ConvolutionBackward},
       {"aten::_scaled_dot_product_flash_attention_for_cpu", FlashAttention},
       {"aten::_scaled_dot_product_flash_attention_for_cpu_backward", FlashAttentionBackward},
+      {"aten::abs", Unary},
       {"aten::relu", Unary},
       {"aten::where.self", Where},
       {"aten::mse_loss_backward", LossBackward},

@@ -51,19 +51,24 @@ std::string KeyOf(const std::string& name, const c10::IValue* arguments, size_t 
 
 }  // namespace
 
-bool HasOpaqueResults(const std::string& name) { return name == "aten::mkldnn_rnn_layer"; }
-
 bool TakesWorkspace(const std::string& name, const c10::IValue* arguments) {
   if (IsOneOf(name, {"aten::convolution", "aten::convolution_backward", "aten::native_batch_norm",
                      "aten::native_batch_norm_backward", "aten::native_layer_norm", "aten::native_layer_norm_backward",
                      "aten::native_group_norm", "aten::native_group_norm_backward", "aten::mkldnn_rnn_layer",
-                     "aten::mkldnn_rnn_layer_backward", "aten::_scaled_dot_product_flash_attention_for_cpu",
+                     "aten::mkldnn_rnn_layer_backward", "aten::embedding_dense_backward", "aten::huber_loss",
+                     "aten::binary_cross_entropy",
+                     "aten::_scaled_dot_product_flash_attention_for_cpu",
                      "aten::_scaled_dot_product_flash_attention_for_cpu_backward"})) {
     return true;
   }
-  // Products of bf16 go to oneDNN, which asks LibTorch for scratch; those of fp32 do not.
-  return IsOneOf(name, {"aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"}) && arguments[0].isTensor() &&
-         at::isReducedFloatingType(arguments[0].toTensor().scalar_type());
+  // Products of bf16 go to oneDNN, which asks LibTorch for scratch; those of fp32 copy what BLAS cannot read.
+  if (!IsOneOf(name, {"aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"})) return false;
+  for (int i = 0; i < 2; ++i) {
+    const at::Tensor& x = arguments[i].toTensor();
+    if (at::isReducedFloatingType(x.scalar_type())) return true;
+    if (x.dim() >= 2 && !x.is_contiguous() && !x.transpose(-1, -2).is_contiguous()) return true;
+  }
+  return false;
 }
 
 bool Workspaces::Play(const c10::OperatorHandle& op, const std::string& name, torch::jit::Stack* stack) {
@@ -85,6 +90,8 @@ bool Workspaces::Play(const c10::OperatorHandle& op, const std::string& name, to
     unmeasured_.insert(name);
     return false;
   }
+  const bool writes = std::any_of(op.schema().arguments().begin(), op.schema().arguments().end(),
+                                  [](const c10::Argument& a) { return a.alias_info() != nullptr; });
   Peaks peaks;
   {
     const MarkScope mark(marks_, &peaks);
@@ -92,6 +99,7 @@ bool Workspaces::Play(const c10::OperatorHandle& op, const std::string& name, to
                                                   c10::autograd_dispatch_keyset_with_ADInplaceOrView);
     op.redispatchBoxed(DispatchKeySet(DispatchKey::CPU), stack);
   }
+  if (writes) return true;  // what it did to its arguments cannot be replayed: it runs each time
   Known& made = known_[key];
   made.inside_bytes = peaks.host().total - marks_.ledger().total_live();
   for (size_t i = stack->size() - op.schema().returns().size(); i < stack->size(); ++i) {

@@ -24,16 +24,13 @@ namespace stowage {
 
 // Whether the operator is known to take memory inside ("aten::convolution"), on tensors of these types.
 bool TakesWorkspace(const std::string& name, const c10::IValue* arguments);
-// Whether even the shapes of its results come out of running it only ("aten::mkldnn_rnn_layer").
-bool HasOpaqueResults(const std::string& name);
-
 class Workspaces {
  public:
   // Borrows the marks of the ledger that the process's tensors are counted in.
   Workspaces(LedgerMarks& marks, int64_t most_bytes) : marks_(marks), most_bytes_(most_bytes) {}
 
-  // Plays the operator whose arguments are on the stack: for real, or as it went before. Not for operators that write
-  // into arguments. False, with the stack as it was: too large to be run.
+  // Plays the operator whose arguments are on the stack: for real, or as it went before (one that writes into arguments:
+  // always for real). False, with the stack as it was: too large to be run.
   bool Play(const c10::OperatorHandle& op, const std::string& name, torch::jit::Stack* stack);
 
   int64_t measured() const { return static_cast<int64_t>(known_.size()); }

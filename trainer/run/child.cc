@@ -7,11 +7,14 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/file_descriptor.h"
+#include "base/status_macros.h"
 
 namespace stowage {
 namespace {
@@ -47,9 +50,23 @@ absl::Status SystemError(const char* what) {
   return absl::InternalError(absl::StrCat(what, ": ", std::strerror(errno)));
 }
 
+// A child has the calling thread only: what another one holds (a lock, its part of a team's work) never ends there.
+absl::Status CheckOneThread() {
+  std::error_code error;
+  int threads = 0;
+  for (std::filesystem::directory_iterator task("/proc/self/task", error), end; !error && task != end;
+       task.increment(error)) {
+    ++threads;
+  }
+  if (threads <= 1) return absl::OkStatus();  // 0: no /proc, so nobody knows
+  return absl::FailedPreconditionError(
+      absl::StrCat("the process has ", threads, " threads already, and can have no forked child"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> RunInChild(const std::function<absl::StatusOr<std::string>()>& work) {
+  STOWAGE_RETURN_IF_ERROR(CheckOneThread());
   int ends[2];
   if (pipe(ends) != 0) return SystemError("no pipe for a child process");
   FileDescriptor reads(ends[0]), writes(ends[1]);

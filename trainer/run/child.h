@@ -11,8 +11,8 @@
 namespace stowage {
 
 // Forks, runs `work` in the child and returns its text or its error. Before this process has threads (a computing team,
-// MPI): a forked child has none of them. The child dies with its parent. Internal: no child could be made, or it died,
-// with the signal's name.
+// MPI): a forked child has none of them. The child dies with its parent. FailedPrecondition:
+// there are threads. Internal: no child could be made, or it died, with the signal's name.
 absl::StatusOr<std::string> RunInChild(const std::function<absl::StatusOr<std::string>()>& work);
 
 }  // namespace stowage

@@ -1,5 +1,6 @@
 #include "trainer/run/marks_report.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -29,6 +30,20 @@ void ReportMarks(MemoryMarks& marks, Report* report) {
     report->highest_instructions.push_back({std::string(PhaseName(high.phase)), high.label.text(), high.micro_batch,
                                             high.times, ByName(high.peaks.host())});
   }
+}
+
+void ReportPrediction(const Prediction& prediction, Report* report) {
+  const auto raise = [](int64_t bytes, int64_t* to) { *to = std::max(*to, bytes); };
+  for (const PhasePrediction& phase : prediction.phases) {
+    const bool one_of_its_own =
+        phase.phase == "init" || phase.phase == "eval" || phase.phase == "save" || phase.phase == "load";
+    for (const std::string& name : {one_of_its_own ? phase.phase : std::string("train"), std::string("all")}) {
+      std::map<std::string, int64_t>& bytes = report->predicted_phase_peak_bytes[name];
+      raise(phase.total_peak_bytes, &bytes["total"]);
+      for (const auto& [category, peak] : phase.peak_bytes) raise(peak, &bytes[category]);
+    }
+  }
+  report->predicted_rss_peak_bytes = prediction.rss_peak_bytes;
 }
 
 }  // namespace stowage

@@ -89,7 +89,7 @@ class Stage {
         recorder_.BeginPhase("eval");
         STOWAGE_RETURN_IF_ERROR(Evaluate(state, executor));
         // What an evaluation leaves behind, a step finds.
-        recorder_.BeginPhase("step after an evaluation", micro_batches_);
+        recorder_.BeginPhase("step after eval", micro_batches_);
         STOWAGE_RETURN_IF_ERROR(Step(2, step, executor));
       }
       recorder_.BeginPhase("save");

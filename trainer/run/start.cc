@@ -27,12 +27,12 @@ int StartAndRun(const StartRequest& request, const Work& work) {
   absl::StatusOr<std::unique_ptr<Communicator>> launched = Launch(request.ready.ok() ? request.backend : "auto");
   if (!launched.ok()) {
     if (IsFirstRank()) Complain((request.ready.ok() ? launched.status() : request.ready).message());
-    return request.ready.ok() ? kExitFailure : kExitUsage;
+    return request.ready.ok() ? kExitFailure : request.refusal;
   }
   std::unique_ptr<Communicator> communicator = *std::move(launched);
 
   absl::Status agreed = AgreeOnStatus(*communicator, request.ready);
-  if (!agreed.ok()) return Fail(std::move(communicator), request.ready, agreed, kExitUsage);
+  if (!agreed.ok()) return Fail(std::move(communicator), request.ready, agreed, request.refusal);
 
   const absl::StatusOr<ThreadPlan> threads = PlanThreads(communicator->placement(), request.threads);
   agreed = AgreeOnStatus(*communicator, threads.status());

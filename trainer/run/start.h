@@ -13,12 +13,13 @@
 namespace stowage {
 
 struct StartRequest {
-  absl::Status ready;            // what this rank found out before: its config, its options
+  absl::Status ready;            // what this rank found out before: its config, its options, its plan
+  ExitCode refusal = kExitUsage; // how the program ends if `ready` is not OK
   std::string backend = "auto";  // sharding.backend
   int threads = 0;               // run.threads; 0: auto
 };
 
-// Meets the ranks of the launcher; if `ready` is not OK on one of them, all return kExitUsage, and rank 0 says why.
+// Meets the ranks of the launcher; if `ready` is not OK on one of them, all return `refusal`, and rank 0 says why.
 // Else sets up the process (threads, allocator) and runs `work`, whose status becomes kExitOk, `*code` if `work` set
 // it, or kExitFailure with rank 0 saying why. Ranks part only after rank 0 has spoken, as sharding/end_together.h says;
 // a communicator that broke (Unavailable) ends all by its Abort. Collective.

@@ -11,6 +11,8 @@
 #include "base/status_macros.h"
 #include "sharding/agreement.h"
 #include "trainer/config/load.h"
+#include "trainer/plan/plan_words.h"
+#include "trainer/run/plan_run.h"
 #include "trainer/run/process.h"
 #include "trainer/run/speak.h"
 #include "trainer/run/start.h"
@@ -44,6 +46,26 @@ int ThreadsOf(const Config& config) { return static_cast<int>(config.run.threads
 
 }  // namespace
 
+void PlanFirst(const Config& config, const OwnKinds& own, const std::string& name, StartRequest* request,
+               TrainOptions* options) {
+  if (!request->ready.ok() || options->no_plan) return;
+  PlanBeforeTraining plan = PlanLaunchedRun(config, own, name);
+  if (!plan.why_none.empty() && !options->quiet) {
+    Complain(absl::StrCat("no plan of this run, training goes on without: ", plan.why_none));
+  }
+  if (plan.prediction.has_value() && plan.refusal.ok() && !options->quiet) {
+    for (const BudgetVerdict& budget : plan.prediction->budgets) {
+      std::printf("plan: %s\n", VerdictWords(budget).c_str());
+    }
+    std::fflush(stdout);
+  }
+  if (!plan.refusal.ok()) {
+    request->ready = plan.refusal;
+    request->refusal = kExitDoesNotFit;
+  }
+  options->prediction = std::move(plan.prediction);
+}
+
 absl::StatusOr<TrainOutcome> TrainAndTell(const Config& config, Communicator& communicator, const ThreadPlan& threads,
                                           const TrainOptions& asked, const OwnKinds& own, ExitCode* code) {
   const bool speaks = communicator.rank() == 0 && !asked.quiet;
@@ -70,10 +92,15 @@ absl::StatusOr<TrainOutcome> TrainAndTell(const Config& config, Communicator& co
 
 int TrainMain(const ModelKind& model, const DataSource& data, const Config& config, const TrainOptions& options) {
   const OwnExperiment experiment = MakeExperiment(model, data, config);
-  const StartRequest request{Check(experiment), config.sharding.backend, ThreadsOf(config)};
+  StartRequest request;
+  request.ready = Check(experiment);
+  request.backend = config.sharding.backend;
+  request.threads = ThreadsOf(config);
+  TrainOptions planned = options;
+  PlanFirst(experiment.config, experiment.own, config.run.name, &request, &planned);
   return StartAndRun(request, [&](Communicator& communicator, const ThreadPlan& threads, ExitCode* code) {
     const absl::StatusOr<TrainOutcome> outcome =
-        TrainAndTell(experiment.config, communicator, threads, options, experiment.own, code);
+        TrainAndTell(experiment.config, communicator, threads, planned, experiment.own, code);
     if (outcome.ok() && !outcome->stopped && communicator.rank() == 0 && !options.quiet) {
       std::printf("\nRun folder: %s\n", outcome->run_dir.c_str());
     }

@@ -18,6 +18,7 @@
 #include "sharding/launch.h"
 #include "trainer/config/config.h"
 #include "trainer/run/own_kinds.h"
+#include "trainer/run/start.h"
 #include "trainer/run/train_run.h"
 
 namespace stowage {
@@ -31,6 +32,13 @@ int TrainMain(const ModelKind& model, const DataSource& data, const Config& conf
 // (sharding/launch.h) and call Train with the communicator (trainer/run/train_run.h).
 absl::StatusOr<TrainOutcome> Train(const ModelKind& model, const DataSource& data, const Config& config,
                                    const TrainOptions& options = {});
+
+// Before StartAndRun: on rank 0 rehearses the run that the launcher started (plan_run.h), says whether it fits, and hands
+// the prediction on in `options`. One that does not fit is refused by `request`, with kExitDoesNotFit. Where no plan can
+// be made (an operator that the rehearsal does not know, a process with threads) that is said, and training may begin.
+// Does nothing if `request` is not ready or `options` want no plan. `name`: of the config, for people.
+void PlanFirst(const Config& config, const OwnKinds& own, const std::string& name, StartRequest* request,
+               TrainOptions* options);
 
 // Train with a communicator, and rank 0 telling the person: the cores, a warning where a launcher leaves too little
 // time to save, how to go on after a stop, for which `code` is set. What `stowage train` does. Collective.

@@ -226,6 +226,7 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
     report.measured_peak_bytes = result->memory_peak_bytes;
     report.memory = *table;
     ReportMarks(memory, &report);
+    if (options.prediction.has_value()) ReportPrediction(*options.prediction, &report);
     if (result->planned.has_value()) {
       const PlannedStatistics& planned = *result->planned;
       report.planned = {planned.arena_bytes, planned.peak_live_bytes, planned.steps, planned.served,

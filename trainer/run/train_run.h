@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "sharding/communicator.h"
 #include "trainer/config/config.h"
+#include "trainer/plan/prediction.h"
 #include "trainer/run/own_kinds.h"
 
 namespace stowage {
@@ -20,6 +21,8 @@ struct TrainOptions {
   bool quiet = false;             // nothing on stdout (tests, library)
   int threads = 1;                // what this rank computes with (already applied), for the record
   std::string thread_description;
+  bool no_plan = false;           // of programs that plan first: they do not
+  std::optional<Prediction> prediction;  // rank 0's, for the report: what was planned beside what was measured
 };
 
 struct TrainOutcome {

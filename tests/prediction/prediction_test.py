@@ -1,0 +1,146 @@
+"""What the rehearsal before a run says of its tensors is what the run then holds, to the byte."""
+
+import json
+import os
+import unittest
+
+import runs
+
+EXIT_DOES_NOT_FIT = 3
+
+# One small experiment of each kind, and of what changes what is held. Each key of a case is set on top of its base.
+TEXT = """
+run: {name: small, seed: 3, threads: 2}
+model: {kind: gpt2, layers: 2, width: 64, heads: 4, context: 48}
+data: {train: [%(train)s], validation: [%(validation)s], format: text, tokenizer: bytes}
+train: {steps: 3, global_batch: 12, micro_batch: 4, eval_every: 2}
+"""
+IMAGES = """
+run: {name: small, seed: 3, threads: 2}
+model: {kind: cnn}
+data: {source: fashion_mnist}
+train: {steps: 3, global_batch: 96, micro_batch: 32, eval_every: 2, eval_sequences: 100}
+"""
+
+TEXT_CASES = {
+    "gpt2": [],
+    "gpt2 bf16": ["precision=bf16"],
+    "gpt2, one micro-batch": ["train.micro_batch=12"],
+    "gpt2, many micro-batches": ["train.global_batch=11", "train.micro_batch=1"],
+    "gpt2, dropout and no biases": ["model.dropout=0.2", "model.bias=false"],
+    "gpt2, free head": ["model.tie=false"],
+    "gpt2, fused attention": ["model.attention=fused"],
+    "gpt2, gradients kept": ["train.zero_grad=zero"],
+    "gpt2, sgd": ["optimizer.kind=sgd"],
+    "gpt2, some segments in fp32": ["precision=bf16", "fp32_segments=[layer.0.*]"],
+    "llama": ["model.kind=llama", "model.kv_heads=2"],
+    "llama bf16": ["model.kind=llama", "model.kv_heads=2", "precision=bf16", "model.context=33"],
+    "gru": ["model.kind=rnn", "model.cell=gru", "model.heads=none"],
+    "lstm bf16": ["model.kind=rnn", "model.cell=lstm", "model.heads=none", "precision=bf16"],
+}
+IMAGE_CASES = {
+    "cnn": [],
+    "cnn bf16": ["precision=bf16"],
+    "mlp": ["model.kind=mlp", "train.micro_batch=96"],
+    "mlp bf16": ["model.kind=mlp", "precision=bf16"],
+    "lstm over rows": ["model.kind=rnn", "model.cell=lstm", "data.view=[28, 28]"],
+}
+
+
+def compared(report, phases=("init", "train", "eval", "save")):
+    """Peaks by phase and category: as predicted, as measured."""
+    found = []
+    for side in ("predicted", "measured"):
+        peaks = report[side]["phase_peak_bytes"]
+        found.append({p: {c: b for c, b in peaks[p].items() if b} for p in phases if p in peaks})
+    return found
+
+
+class PredictionTest(runs.RunTest):
+    def setUp(self):
+        super().setUp()
+        paths = {"train": self.path("train.txt"), "validation": self.path("validation.txt")}
+        self.text = self.write("text.yaml", TEXT % paths)
+        self.images = self.write("images.yaml", IMAGES)
+
+    def check(self, name, config, sets, ranks=0, phases=("init", "train", "eval", "save")):
+        run = "".join(c if c.isalnum() else "_" for c in name)
+        done = self.train(run, sets, ranks=ranks, config=config)
+        self.assertNotIn("no plan of this run", done.stderr)
+        report = self.report(run)
+        predicted, measured = compared(report, phases)
+        self.assertEqual(set(measured), set(phases))
+        self.assertEqual(predicted, measured, name)
+        return report
+
+    def test_every_kind_of_text_model_to_the_byte(self):
+        for name, sets in TEXT_CASES.items():
+            with self.subTest(name):
+                self.check(name, self.text, sets)
+
+    def test_every_kind_of_image_model_to_the_byte(self):
+        for name, sets in IMAGE_CASES.items():
+            with self.subTest(name):
+                self.check(name, self.images, sets)
+
+    def test_ranks_and_batches_that_do_not_divide_to_the_byte(self):
+        for ranks in (2, 3):
+            with self.subTest(ranks):
+                self.check(f"{ranks} ranks", self.text, ["train.global_batch=13", "run.threads=1"], ranks=ranks)
+
+    def test_a_resumed_run_loads_what_was_predicted(self):
+        self.check("resumed", self.text, [])
+        self.train("resumed", ["train.steps=5"], resume=True, config=self.path("resumed/config.yaml"), expect=1)
+
+    def plan(self, *options, config=None, expect=0):
+        line = [runs.BINARY, "plan", config or self.text, *options]
+        done = self.run_command(line)
+        self.assertEqual(done.returncode, expect, f"stdout:\n{done.stdout}\nstderr:\n{done.stderr}")
+        return done
+
+    def test_plan_says_the_same_as_the_run(self):
+        self.check("run", self.text, [])
+        plan = json.loads(self.plan("--json").stdout)
+        measured = self.report("run")["measured"]["phase_peak_bytes"]
+        self.assertEqual(plan["tensors_peak_bytes"], measured["all"]["total"])
+        self.assertTrue(plan["fits"])
+
+    def test_a_plan_that_does_not_fit_names_what_helps_and_that_holds(self):
+        least = json.loads(self.plan("--json", "--set", "train.micro_batch=3").stdout)
+        wanted = json.loads(self.plan("--json", "--set", "train.micro_batch=12").stdout)
+        # Between what the two need.
+        bound = f"memory.host={(least['rss_peak_bytes'] + wanted['rss_peak_bytes']) // 2}"
+        sets = ["--set", "train.micro_batch=12", "--set", bound]
+        refused = self.plan("--json", *sets, expect=EXIT_DOES_NOT_FIT)
+        plan = json.loads(refused.stdout)
+        self.assertFalse(plan["fits"])
+        self.assertIn("does not fit", refused.stderr)
+        hint = plan["hints"][0]
+        self.assertTrue(hint["fits"], plan["hints"])
+        # train refuses in the same words, before anything is made.
+        again = self.train("refused", ["train.micro_batch=12", bound], config=self.text, expect=EXIT_DOES_NOT_FIT)
+        self.assertEqual(again.stderr.splitlines()[-1], refused.stderr.splitlines()[-1])
+        self.assertFalse(os.path.exists(self.path("refused")))
+        # The first hint, followed.
+        helped = ["train.micro_batch=12", bound, f"{hint['key']}={hint['to']}"]
+        self.train("helped", helped, config=self.text)
+        limit = plan["budgets"][0]["limit_bytes"]
+        self.assertLessEqual(self.report("helped")["measured"]["rss_peak_bytes"], limit)
+
+    def test_ranks_that_cannot_be(self):
+        for ranks in ("0", "-1", "1000001", "99999999999999999999", "two"):
+            with self.subTest(ranks):
+                done = self.plan("--ranks", ranks, expect=runs.EXIT_USAGE)
+                self.assertIn("--ranks", done.stderr)
+
+    def test_a_thousand_ranks(self):
+        alone = json.loads(self.plan("--json").stdout)
+        many = json.loads(self.plan("--json", "--ranks", "1024", "--set", "train.global_batch=12288").stdout)
+        self.assertEqual(many["world_size"], 1024)
+        self.assertEqual(many["micro_batches_per_rank"], alone["micro_batches_per_rank"])
+        # Replicated: a rank of a thousand holds what one alone does, gradients from the start, and padding.
+        self.assertGreaterEqual(many["tensors_peak_bytes"], alone["tensors_peak_bytes"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,165 @@
+#include "trainer/run/plan_run.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/byte_size.h"
+#include "base/status_macros.h"
+#include "memory/budget/machine_memory.h"
+#include "sharding/dry_communicator.h"
+#include "sharding/launch.h"
+#include "trainer/plan/plan_json.h"
+#include "trainer/plan/plan_text.h"
+#include "trainer/run/child.h"
+#include "trainer/run/host_budget.h"
+#include "trainer/run/rehearse.h"
+#include "trainer/run/speak.h"
+
+namespace stowage {
+namespace {
+
+absl::StatusOr<Prediction> RehearseInChild(const Config& config, const OwnKinds& own, const PlanRequest& request) {
+  STOWAGE_ASSIGN_OR_RETURN(const std::string answer, RunInChild([&]() -> absl::StatusOr<std::string> {
+    RehearsalRequest rehearsal;
+    rehearsal.name = request.name;
+    rehearsal.world_size = request.world_size;
+    rehearsal.ranks_on_host = request.ranks_on_host;
+    Placement placement;
+    placement.world_size = request.world_size;
+    placement.local_size = request.ranks_on_host;
+    STOWAGE_ASSIGN_OR_RETURN(const ThreadPlan threads,
+                             PlanThreads(placement, static_cast<int>(config.run.threads.value_or(0))));
+    rehearsal.threads = threads.threads;
+    STOWAGE_ASSIGN_OR_RETURN(const Prediction prediction, Rehearse(config, own, rehearsal));
+    return PredictionJson(prediction);
+  }));
+  return ParsePrediction(answer);
+}
+
+// What the budget must be for the run to end well: where there is a bound, idle pages of the pool are given back before
+// anything is refused, and what the budget keeps free for the process's growth (memory/budget/budget.h: 8 MiB and 1/64
+// of it) comes on top.
+int64_t LeastBudget(const Prediction& prediction) {
+  int64_t bytes = prediction.tensors_peak_bytes;
+  for (const OutsidePrediction& line : prediction.outside) {
+    if (line.name != "pool_idle") bytes += line.bytes;
+  }
+  constexpr int64_t kFree = int64_t{8} << 20;
+  return (bytes + kFree) / 63 * 64 + 64;
+}
+
+std::string Asked(const BudgetValue& host) {
+  switch (host.kind) {
+    case BudgetValue::Kind::kBytes:
+      return ExactByteSize(host.bytes);
+    case BudgetValue::Kind::kPercent:
+      return absl::StrFormat("%g%%", host.percent);
+    case BudgetValue::Kind::kAuto:
+      break;
+  }
+  return "auto";
+}
+
+absl::Status Judge(const Config& config, const PlanRequest& request, Prediction* prediction) {
+  STOWAGE_ASSIGN_OR_RETURN(const MachineMemory machine, ReadMachineMemory());
+  const ResolvedHostBudget budget = ResolveHostBudget(config.memory.host, machine, request.ranks_on_host);
+  BudgetVerdict verdict;
+  verdict.key = "memory.host";
+  verdict.asked = Asked(config.memory.host);
+  if (budget.bytes.has_value()) {
+    verdict.limit_bytes = budget.bytes;
+    verdict.limit_source = budget.source;
+    verdict.need_bytes = LeastBudget(*prediction);
+  } else {
+    // No bound was asked for, and nothing enforces one; but there is no more than the machine has.
+    const RankShare share = ShareOf(machine, request.ranks_on_host);
+    verdict.limit_bytes = share.bytes;
+    verdict.limit_source = share.source;
+    verdict.need_bytes = prediction->rss_peak_bytes.value_or(prediction->tensors_peak_bytes);
+  }
+  prediction->budgets = {std::move(verdict)};
+  return absl::OkStatus();
+}
+
+// Changes of one key that make a run smaller and exist today.
+struct Change {
+  Hint hint;
+  Config config;
+};
+
+std::vector<Change> Changes(const Config& config, const Prediction& planned) {
+  std::vector<Change> changes;
+  for (int64_t micro_batch = planned.micro_batch / 2; micro_batch >= 1; micro_batch /= 2) {
+    Change change{{"train.micro_batch", absl::StrCat(planned.micro_batch), absl::StrCat(micro_batch), 0, false,
+                   "losses differ by rounding"},
+                  config};
+    change.config.train.micro_batch = micro_batch;
+    changes.push_back(std::move(change));
+  }
+  if (planned.precision == "fp32") {
+    Change change{{"precision", "fp32", "bf16", 0, false, "products in bf16, weights and sums in fp32"}, config};
+    change.config.precision = "bf16";
+    changes.push_back(std::move(change));
+  }
+  return changes;
+}
+
+// Each change by itself, rehearsed. Of a key's values, largest first, only the first that fits is told, or the last.
+absl::Status AddHints(const Config& config, const OwnKinds& own, const PlanRequest& request, Prediction* planned) {
+  const int64_t need = planned->budgets[0].need_bytes;
+  std::string done;
+  std::vector<Change> changes = Changes(config, *planned);
+  for (size_t i = 0; i < changes.size(); ++i) {
+    Hint& hint = changes[i].hint;
+    if (hint.key == done) continue;
+    absl::StatusOr<Prediction> changed = RehearseInChild(changes[i].config, own, request);
+    if (!changed.ok()) continue;  // the change asks for what this model cannot do
+    STOWAGE_RETURN_IF_ERROR(Judge(changes[i].config, request, &*changed));
+    hint.saves_bytes = need - changed->budgets[0].need_bytes;
+    hint.fits = changed->fits();
+    const bool last = i + 1 == changes.size() || changes[i + 1].hint.key != hint.key;
+    if (hint.saves_bytes <= 0 || !(hint.fits || last)) continue;
+    done = hint.key;
+    planned->hints.push_back(hint);
+  }
+  std::stable_sort(planned->hints.begin(), planned->hints.end(), [](const Hint& a, const Hint& b) {
+    return a.fits != b.fits ? a.fits : a.saves_bytes > b.saves_bytes;
+  });
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Prediction> PlanRun(const Config& config, const OwnKinds& own, const PlanRequest& request) {
+  if (request.world_size < 1 || request.world_size > kMostDryRanks) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a plan for ", request.world_size, " ranks: from 1 to ", kMostDryRanks, " can be planned for"));
+  }
+  if (request.ranks_on_host < 1 || request.ranks_on_host > request.world_size) {
+    return absl::InvalidArgumentError(absl::StrCat(request.ranks_on_host, " ranks on a host of ", request.world_size,
+                                                   " in all: from 1 to ", request.world_size, " can be"));
+  }
+  STOWAGE_ASSIGN_OR_RETURN(Prediction prediction, RehearseInChild(config, own, request));
+  STOWAGE_RETURN_IF_ERROR(Judge(config, request, &prediction));
+  if (!prediction.fits()) STOWAGE_RETURN_IF_ERROR(AddHints(config, own, request, &prediction));
+  return prediction;
+}
+
+PlanBeforeTraining PlanLaunchedRun(const Config& config, const OwnKinds& own, const std::string& name) {
+  PlanBeforeTraining plan;
+  if (!IsFirstRank()) return plan;
+  const LaunchedRanks ranks = RanksOfLauncher();
+  absl::StatusOr<Prediction> prediction = PlanRun(config, own, {name, ranks.world_size, ranks.on_this_host, ""});
+  if (prediction.ok()) {
+    plan.refusal = Refusal(*prediction);
+    plan.prediction = *std::move(prediction);
+  } else {
+    plan.why_none = std::string(prediction.status().message());
+  }
+  return plan;
+}
+
+}  // namespace stowage
