@@ -1,12 +1,18 @@
 // What the books cost: allocating and freeing through the pool alone, through the counting allocator, and with a name,
-// a scope and marks; and a tensor with a name of its own.
+// a scope and marks; a tensor with a name of its own; and the blocks of whole steps as they were recorded. Run in the
+// folder above memory/, where the recorded steps are found.
 #include <ATen/ops/empty.h>
 #include <benchmark/benchmark.h>
 #include <c10/core/CPUAllocator.h>
 
+#include <string>
+#include <vector>
+
 #include "memory/counting_allocator.h"
 #include "memory/ledger_marks.h"
 #include "memory/name_scope.h"
+#include "memory/trace/allocation_trace.h"
+#include "memory/trace/repeated_step.h"
 #include "memory/tracked_tensor.h"
 
 namespace stowage {
@@ -89,6 +95,58 @@ void BM_Mark(benchmark::State& state) {
   marks.Close(&phase);
 }
 BENCHMARK(BM_Mark);
+
+// One step of a recorded run over and over: the same blocks from the pool alone and through the books, with a mark, a
+// scope and a name for every two blocks, which is more than a step has instructions. Nothing is written to the blocks.
+// The difference is what the books cost a step.
+void BM_RecordedStep(benchmark::State& state, const char* name, bool with_books) {
+  const absl::StatusOr<AllocationTrace> trace =
+      ReadAllocationTrace(std::string("memory/trace/testdata/") + name + ".trace.gz");
+  const absl::StatusOr<RepeatedStep> step = trace.ok() ? RepeatLastStep(*trace) : trace.status();
+  if (!step.ok()) return state.SkipWithError(step.status().ToString().c_str());
+  LedgerMarks marks(Books());
+  const Label instruction("forward h.0.attn"), layer("h.0.attn");
+  c10::Allocator* const allocator = c10::GetCPUAllocator();
+  Pool& pool = *InstalledPool();
+  constexpr int64_t kHeader = sizeof(BlockHeader);  // in the recorded sizes
+  int blocks = 0;
+  const auto allocate = [&](int64_t bytes) -> void* {
+    if (!with_books) return pool.Allocate(static_cast<size_t>(bytes));
+    if (++blocks % 2 != 0) return allocator->raw_allocate(static_cast<size_t>(bytes - kHeader));
+    const InstructionScope played(instruction);
+    const NameScope named(layer);
+    Peaks peaks;
+    const MarkScope mark(marks, &peaks);
+    return allocator->raw_allocate(static_cast<size_t>(bytes - kHeader));
+  };
+  const auto free = [&](void* block, int64_t bytes) {
+    if (with_books) {
+      allocator->raw_deallocate(block);
+    } else {
+      pool.Free(block, static_cast<size_t>(bytes));
+    }
+  };
+  Peaks phase, whole;
+  marks.Open(&phase);
+  marks.Open(&whole);
+  std::vector<SlotBlock> slots(step->slots);
+  Play(step->before, slots, allocate, free);
+  for (auto _ : state) {
+    Play(step->step, slots, allocate, free);
+    Carry(*step, slots);
+  }
+  for (const SlotBlock& slot : slots) {
+    if (slot.block != nullptr) free(slot.block, slot.bytes);
+  }
+  marks.Close(&whole);
+  marks.Close(&phase);
+}
+BENCHMARK_CAPTURE(BM_RecordedStep, quickstart_pool, "quickstart", false);
+BENCHMARK_CAPTURE(BM_RecordedStep, quickstart_books, "quickstart", true);
+BENCHMARK_CAPTURE(BM_RecordedStep, gpt2_124m_pool, "gpt2_124m", false);
+BENCHMARK_CAPTURE(BM_RecordedStep, gpt2_124m_books, "gpt2_124m", true);
+BENCHMARK_CAPTURE(BM_RecordedStep, cnn_pool, "cnn", false);
+BENCHMARK_CAPTURE(BM_RecordedStep, cnn_books, "cnn", true);
 
 void BM_PlainEmpty(benchmark::State& state) {
   Books();
