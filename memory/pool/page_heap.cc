@@ -139,7 +139,7 @@ char* PageHeap::AllocateOn(Side& side, int64_t pages) {
   FreeRuns::iterator run = free_.end();
   if (fit != side.by_size.end()) {
     run = free_.find(fit->second);
-    from_end = pages < kFewPages || pages >= kHugeRunPages;
+    from_end = pages < kFewPages || (pages >= kHugeRunPages && pages < kVastRunPages);
     page = from_end ? fit->second + fit->first - pages : fit->second;
     from_free = pages;
   } else {

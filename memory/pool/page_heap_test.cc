@@ -43,16 +43,19 @@ TEST(PageHeapTest, TakesTheSmallestRunThatFitsAndTheLowestOfEquals) {
   for (char* keep : {keep1, keep2, keep3}) heap.Free(keep, 1);
 }
 
-TEST(PageHeapTest, VeryShortAndVeryLongRunsAreCutFromTheEndOfAFreeOne) {
+TEST(PageHeapTest, VeryShortAndLongRunsButTheLongestAreCutFromTheEndOfAFreeOne) {
   for (const auto& [hole, pages] :
        {std::pair<int64_t, int64_t>{20, PageHeap::kFewPages - 1}, std::pair<int64_t, int64_t>{20, PageHeap::kFewPages},
-        std::pair<int64_t, int64_t>{3000, PageHeap::kHugeRunPages - 1},
-        std::pair<int64_t, int64_t>{3000, PageHeap::kHugeRunPages}}) {
+        std::pair<int64_t, int64_t>{5000, PageHeap::kHugeRunPages - 1},
+        std::pair<int64_t, int64_t>{5000, PageHeap::kHugeRunPages},
+        std::pair<int64_t, int64_t>{40000, PageHeap::kVastRunPages - 1},
+        std::pair<int64_t, int64_t>{40000, PageHeap::kVastRunPages}}) {
     PageHeap heap = MakeHeap({});
     char* free = heap.Allocate(hole);
     char* wall = heap.Allocate(hole);
     heap.Free(free, hole);
-    const bool end = pages < PageHeap::kFewPages || pages >= PageHeap::kHugeRunPages;
+    const bool end =
+        pages < PageHeap::kFewPages || (pages >= PageHeap::kHugeRunPages && pages < PageHeap::kVastRunPages);
     char* run = heap.Allocate(pages);
     EXPECT_EQ(run, end ? wall - pages * kPage : free) << pages;
     char* rest = heap.Allocate(hole - pages);

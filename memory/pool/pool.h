@@ -30,7 +30,7 @@ struct PoolOptions {
   size_t least_bytes = size_t{1} << 30;      // less address space than this is an error
   int64_t limit_bytes = PageHeap::kNoLimit;  // resident bytes never exceed it; whole pages
   int64_t most_idle_bytes = PageHeap::kNoLimit;
-  double slack_share = 0.04;
+  double slack_share = 0.015;
   int64_t slack_bytes = int64_t{8} << 20;
 };
 

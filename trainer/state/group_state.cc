@@ -37,6 +37,13 @@ FlatLayout CopyLayout(const FlatLayout& layout, const std::vector<int>& copied) 
   return FlatLayout(numels, /*world_size=*/1, kCopyAlignmentNumel);
 }
 
+// As many elements as the gradients have, if nearly all of the group is copied: where two groups' copies lay, one of
+// the same size then has room for its gradients, which come when copies go.
+int64_t CopyNumel(const FlatLayout& layout, const FlatLayout& copies) {
+  const bool nearly_all = copies.whole_numel() > layout.whole_numel() / 16 * 15;
+  return nearly_all ? std::max(copies.whole_numel(), layout.whole_numel()) : copies.whole_numel();
+}
+
 uint16_t* Bits(const at::Tensor& t) { return reinterpret_cast<uint16_t*>(t.data_ptr<at::BFloat16>()); }
 
 // The writes to a group's bytes that are no kernel's. Nothing in a dry run, which has no bytes.
@@ -75,7 +82,7 @@ GroupState::GroupState(const GroupSpec& spec, int world_size, const std::vector<
 
 void GroupState::TakeCopies() {
   if (copied_.empty() || copies_.defined()) return;
-  copies_ = TrackedEmpty(absl::StrCat(spec_.name, " parameters"), {copy_layout_.whole_numel()}, at::kBFloat16,
+  copies_ = TrackedEmpty(absl::StrCat(spec_.name, " parameters"), {CopyNumel(layout_, copy_layout_)}, at::kBFloat16,
                          Category::kParameters);
   for (size_t k = 0; k < copied_.size(); ++k) {
     const int i = copied_[k];
