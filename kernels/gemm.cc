@@ -1,6 +1,7 @@
 #include "kernels/gemm.h"
 
 #include <dnnl.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <atomic>
@@ -9,6 +10,7 @@
 #include "base/check.h"
 #include "kernels/dry.h"
 #include "kernels/gemm_internal.h"
+#include "kernels/packing.h"
 
 namespace stowage::kernels {
 namespace {
@@ -19,6 +21,7 @@ std::atomic<int64_t> bf16_flops{0};
 }  // namespace
 
 void CountGemmFlops(DType dtype, int64_t m, int64_t n, int64_t k) {
+  NotePacking(m, n, k, omp_in_parallel() ? 1 : omp_get_max_threads());
   (dtype == DType::kFloat32 ? fp32_flops : bf16_flops).fetch_add(2 * m * n * k, std::memory_order_relaxed);
 }
 
@@ -28,6 +31,7 @@ GemmFlops CountedGemmFlops() {
 
 void UncountedGemm(Transpose transpose_a, Transpose transpose_b, int64_t m, int64_t n, int64_t k, const float* a,
                    int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
+  BeforeProduct(m, n, k);
   const dnnl_status_t status =
       dnnl_sgemm(transpose_a == Transpose::kYes ? 'T' : 'N', transpose_b == Transpose::kYes ? 'T' : 'N', m, n, k, 1.0f,
                  a, lda, b, ldb, beta, c, ldc);

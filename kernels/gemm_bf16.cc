@@ -233,6 +233,7 @@ void GemmBf16(Transpose transpose_a, Transpose transpose_b, int64_t m, int64_t n
                    ldb,
                    ldc};
   if (const std::shared_ptr<const Product> product = cache.Find(key)) {
+    if (!Dry()) BeforeProduct(m, n, k);
     Run(*product, a, b, c);
   } else if (!Dry()) {
     BlockedProduct(key, a, b, c);
