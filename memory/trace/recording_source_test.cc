@@ -22,7 +22,7 @@ TEST(RecordingSourceTest, WritesDownWhatItPassesOn) {
   const AllocationTrace trace = source.Stop();
   source.Free(b, 200000);  // passed on, not recorded
   EXPECT_TRUE(pool->Contains(a));
-  EXPECT_EQ(pool->Statistics().live, 4 * 4096);  // a's span, which this thread keeps
+  EXPECT_EQ(pool->Statistics().live, 2 * 4096);  // a's span, which this thread keeps
   EXPECT_EQ(trace.name, "a name");
   EXPECT_EQ(trace.steps, std::vector<int64_t>{1});
   ASSERT_EQ(trace.events.size(), 3u);
