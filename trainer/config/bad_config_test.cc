@@ -53,6 +53,8 @@ const BadConfig kBadConfigs[] = {
     {"optimizer: {lr: 0}\n", "1:17", "optimizer.lr: must be above 0.0"},
     {"optimizer: {lr: 1e999}\n", "1:17", "optimizer.lr: must be above 0.0"},
     {"model: {dropout: 1}\n", "1:18", "model.dropout: must be at least 0.0 and below 1.0, found 1"},
+    {"preset: transfomer\n", "1:9", "preset: there is no preset transfomer; did you mean transformer?"},
+    {"preset: cnn\n", "1:9", "preset: cnn is for models of another kind than model.kind gpt2; leave it out"},
     {"precision: fp8\n", "1:12", "precision: must be one of fp32, bf16, fp16, found fp8"},
     {"data: {source: kjw}\n", "1:16", "data.source: must be one of kjv, fashion-mnist, or none, found kjw; did you mean kjv?"},
     {"sharding: {zero: 4}\n", "1:18", "sharding.zero: must be 0 to 3, or auto, found 4"},

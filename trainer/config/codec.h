@@ -53,6 +53,7 @@ Codec<std::string> Tokenizer();           // bytes, bpe, none, or the path of a 
 Codec<std::vector<std::string>> Paths();  // a path or a list of paths; [] is none
 Codec<std::vector<std::string>> Patterns();  // a name or a list of names, * for any letters; [] is none
 Codec<std::vector<std::string>> Columns();  // a name or a list of names; [] is none
+Codec<std::vector<std::string>> Presets();  // a preset or a list of presets; [] is none
 Codec<std::vector<int64_t>> Shape();      // [1, 28, 28]: one whole number or more, each 1 or more
 Codec<BudgetValue> Budget();              // "6GiB", "80%", auto
 Codec<ModelOptions> Options();              // {depth: 3, name: text}

@@ -142,6 +142,7 @@ struct Config {
   DataConfig data;
   TrainConfig train;
   OptimizerConfig optimizer;
+  std::vector<std::string> preset;        // of trainer/preset/preset.h
   std::string precision = "fp32";         // fp32 | bf16 | fp16
   std::vector<std::string> fp32_segments; // names or patterns of segments that compute in fp32 all the same
   MemoryConfig memory;

@@ -54,6 +54,7 @@ class Checker {
                absl::StrCat(field.key, ": ", value, " means nothing for model.kind ", model.kind, ", which has ",
                             ModelKeysText(model.kind), "; leave it out"));
     }
+    CheckPreset();
     const auto has = [&](const char* key) { return ModelKindHasKey(model.kind, key); };
     if (has("model.heads") && model.width % model.heads != 0) {
       Conflict("model.width", "model.heads",
@@ -67,6 +68,23 @@ class Checker {
       Conflict("model.width", "model.heads",
                absl::StrCat("model.width ", model.width, " gives each of model.heads ", model.heads,
                             " an odd number of elements; rotary positions turn pairs"));
+    }
+  }
+
+  // A preset for another kind of model than there is. What a kind of the program's own is, only the program knows.
+  void CheckPreset() {
+    const std::string& kind = config_.model.kind;
+    const struct {
+      const char* preset;
+      bool is;
+    } kinds[] = {{"transformer", kind == "gpt2" || kind == "llama"}, {"cnn", kind == "cnn"}, {"rnn", kind == "rnn"}};
+    const bool built_in = kinds[0].is || kinds[1].is || kinds[2].is || kind == "mlp";
+    for (const std::string& name : config_.preset) {
+      for (const auto& [preset, is] : kinds) {
+        if (name != preset || is || !built_in) continue;
+        Conflict("preset", "model.kind",
+                 absl::StrCat("preset: ", name, " is for models of another kind than model.kind ", kind, "; leave it out"));
+      }
     }
   }
 

@@ -34,7 +34,7 @@ TEST(SchemaTest, EveryFieldOwnsAMemberOfItsOwn) {
     int changed = 0;
     for (const char* value : {"7",    "0.25",  "true", "false",  "sqrt", "cpu",  "jsonl", "word",  "3GiB", "[0.1, 0.2]",
                               "bf16", "micro", "fill", "linear", "sgd",  "disk", "mpi",   "llama", "kjv",  "2",
-                              "gru",  "mse",   "[7]",  "{depth: 2}", "fused", "planned"}) {
+                              "gru",  "mse",   "[7]",  "{depth: 2}", "fused", "planned", "rnn"}) {
       Config config;
       const auto node = ParseYaml(value, "v");
       ASSERT_TRUE(node.ok());

@@ -1,5 +1,6 @@
 #include "trainer/config/load.h"
 
+#include <algorithm>
 #include <map>
 
 #include "absl/strings/match.h"
@@ -13,6 +14,7 @@
 #include "trainer/config/schema.h"
 #include "trainer/config/source.h"
 #include "trainer/config/yaml_tree.h"
+#include "trainer/preset/preset.h"
 
 namespace stowage {
 namespace {
@@ -89,6 +91,7 @@ class Reader {
       const auto found = places_.find(key);
       return found == places_.end() ? std::string() : found->second;
     };
+    ApplyPresets();
     if (take_sizes) STOWAGE_RETURN_IF_ERROR(TakeInitFrom(place_of, config_));
     STOWAGE_RETURN_IF_ERROR(CheckModelOptions(registered_, config_, place_of));
     STOWAGE_RETURN_IF_ERROR(
@@ -109,6 +112,14 @@ class Reader {
       places_[absl::StrCat(field.key, ".", word)] = inner.key_place.ToString();
     }
     return absl::OkStatus();
+  }
+
+  // What a preset decides and the config does not, an explicit `auto` being a decision too.
+  void ApplyPresets() {
+    if (std::count(config_.preset.begin(), config_.preset.end(), "production") == 0) return;
+    if (places_.count("memory.host") > 0) return;
+    config_.memory.host.kind = BudgetValue::Kind::kPercent;
+    config_.memory.host.percent = kProductionPercent;
   }
 
   const Registered& registered_;

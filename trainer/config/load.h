@@ -18,7 +18,8 @@ namespace stowage {
 
 // Reads `path` (with `include:`; maps merge, later keys win, lists replace; includes are relative to the file that
 // names them), then applies each "key.path=value" of `sets`, expands ${ENV} in paths, checks types, ranges and
-// contradictions. Nothing is resolved yet: "auto" stays. A config needs data and a length: data.source or data.train,
+// contradictions. Nothing is resolved yet: "auto" stays; only what `preset` decides is filled in, where the key was not
+// written at all. A config needs data and a length: data.source or data.train,
 // train.steps or train.epochs.
 // What the folder of model.init_from decides (kind, sizes) is filled in, and checked where it is given too.
 // NotFound (a file) / InvalidArgument, with the place; the place of a --set is "--set key=value".

@@ -289,5 +289,28 @@ TEST(ConfigDifferencesTest, NamesEachKeyWithBothValues) {
                                       "memory.host: auto here, 80% there"}));
 }
 
+TEST(LoadTest, ProductionMakesHostHalfUnlessTheConfigSaysOtherwise) {
+  const std::string text = "data: {source: kjv}\ntrain: {steps: 1}\npreset: [by_memory, production]\n";
+  const auto config = ParseConfig(text, "a.yaml");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->memory.host.kind, BudgetValue::Kind::kPercent);
+  EXPECT_EQ(config->memory.host.percent, 50.0);
+  EXPECT_EQ(ParseConfig(text + "memory: {host: 3GiB}\n", "a.yaml")->memory.host.bytes, int64_t{3} << 30);
+  EXPECT_EQ(ParseConfig(text + "memory: {host: auto}\n", "a.yaml")->memory.host.kind, BudgetValue::Kind::kAuto);
+  // What was written resolved means the same again.
+  const auto again = ParseConfig(ConfigToYaml(*config), "again.yaml");
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(ConfigDifferences(*config, *again).empty());
+}
+
+TEST(LoadTest, PresetsAreOneOrAListAndDecideNothingElse) {
+  const std::string text = "data: {source: kjv}\ntrain: {steps: 1}\n";
+  const auto config = ParseConfig(text + "preset: transformer\n", "a.yaml");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->preset, std::vector<std::string>{"transformer"});
+  const auto without = ParseConfig(text, "a.yaml");
+  EXPECT_EQ(ConfigDifferences(*config, *without).size(), 1u);
+}
+
 }  // namespace
 }  // namespace stowage

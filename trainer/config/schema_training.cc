@@ -73,6 +73,11 @@ std::vector<Field> TrainingFields() {
               "Learning rate at the last step, for linear and cosine; not above lr."),
 
       // top
+      Declare(STOWAGE_FIELD(preset), Presets(), "", Effect::kSpeed,
+              "Figures that fit a kind of model (transformer, cnn, rnn), the machine's memory (by_memory) or production; "
+              "production is stronger than by_memory, and this than a kind. Keys that the config gives win over all. "
+              "What is in force today: production makes memory.host 50%. The rest is computed, and said at the start "
+              "not to be in force."),
       Declare(STOWAGE_FIELD(precision), Choice({"fp32", "bf16", "fp16"}), "", Effect::kResults,
               "Numbers that forward and backward compute in. bf16: half the bytes of activations, and a copy of the "
               "weights in bf16 beside the fp32 ones; losses, norms, gradients and updates stay fp32.")

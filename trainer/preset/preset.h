@@ -12,7 +12,7 @@
 // Pools and memory are of a host, divided by the ranks on it. GB are 10^9 bytes, so that a machine sold with 64 GB is
 // one, although its kernel keeps some.
 //
-// What can be acted upon today is one key: production makes `memory.host: auto` 50 % (trainer/config/resolve.cc). The
+// What can be acted upon today is one key: under production memory.host is 50 % where a file does not say (trainer/config/load.cc). The
 // rest is computed, and said not to be in force, until there are keys for it. Pure functions; thread-safe.
 #ifndef STOWAGE_TRAINER_PRESET_PRESET_H_
 #define STOWAGE_TRAINER_PRESET_PRESET_H_
@@ -25,6 +25,9 @@
 #include "absl/status/statusor.h"
 
 namespace stowage {
+
+// What production makes of memory.host, in percent of what a rank may use.
+inline constexpr double kProductionPercent = 50.0;
 
 struct PresetRequest {
   std::vector<std::string> names;

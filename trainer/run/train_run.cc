@@ -11,11 +11,13 @@
 #include "absl/strings/str_join.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "memory/budget/machine_memory.h"
 #include "sharding/agreement.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/config/load.h"
 #include "trainer/executor/exceptions.h"
 #include "trainer/metrics/report.h"
+#include "trainer/preset/say_presets.h"
 #include "trainer/run/evaluation.h"
 #include "trainer/run/hf_start.h"
 #include "trainer/run/host_budget.h"
@@ -103,6 +105,10 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, acquired.status()));
   const std::shared_ptr<HostBudget> budget = *acquired;
   for (const std::string& warning : budget->resolved().warnings) Print(options, rank, warning);
+  if (const absl::StatusOr<MachineMemory> machine = ReadMachineMemory(); machine.ok()) {
+    const int local_size = communicator.placement().local_size;
+    for (const std::string& line : SayPresets(asked, *machine, local_size)) Print(options, rank, line);
+  }
   STOWAGE_ASSIGN_OR_RETURN(const Data data, OpenDataTogether(asked, communicator, options, own));
   STOWAGE_ASSIGN_OR_RETURN(const Config config, ResolveConfig(asked, data.train->shape(), registered));
   if (!options.resume) {
