@@ -68,6 +68,8 @@ def ranks_of(parent):
 class RunTest(unittest.TestCase):
     """A folder of its own for each test, with a text to train on and a cache for what is prepared from it."""
 
+    options = ()  # of `train`, for every run of a class of tests
+
     def setUp(self):
         self.assertTrue(os.path.exists(BINARY), "STOWAGE_BINARY does not name the program")
         keep = tempfile.TemporaryDirectory(prefix="stowage-launch-")
@@ -89,7 +91,7 @@ class RunTest(unittest.TestCase):
 
     def command(self, config, run, sets=(), ranks=0, resume=False, **mpi):
         line = mpirun(ranks, **mpi) if ranks else []
-        line += [BINARY, "train", config, "--run-dir", self.path(run)]
+        line += [BINARY, "train", config, "--run-dir", self.path(run), *self.options]
         for item in sets:
             line += ["--set", item]
         return line + (["--resume"] if resume else [])

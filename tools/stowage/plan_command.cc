@@ -86,6 +86,7 @@ absl::StatusOr<Prediction> Plan(const Arguments& arguments, const OwnKinds& own)
   }
   request.ranks_on_host = RanksOnHost(arguments);
   request.machine_file = arguments.machine;
+  request.launched = arguments.ranks > 1;
   return PlanRun(config, own, request);
 }
 

@@ -256,6 +256,7 @@ absl::StatusOr<Prediction> FromJson(const json& value) {
   reader.Read("outside", &p.outside, &ReadOutside);
   reader.Read("rss_peak_bytes", &p.rss_peak_bytes);
   reader.Read("machine", &p.machine);
+  reader.Read("machine_remark", &p.machine_remark);
   reader.Read("budgets", &p.budgets, &ReadBudget);
   reader.Read("hints", &p.hints, &ReadHint);
   reader.Read("seconds", &p.seconds);
@@ -285,6 +286,7 @@ std::string PredictionJson(const Prediction& p) {
   if (p.pool_peak_bytes.has_value()) object["pool_peak_bytes"] = *p.pool_peak_bytes;
   if (p.rss_peak_bytes.has_value()) object["rss_peak_bytes"] = *p.rss_peak_bytes;
   object["machine"] = ValidUtf8(p.machine);
+  object["machine_remark"] = ValidUtf8(p.machine_remark);
   object["outside"] = ListJson(p.outside, &OutsideJson);
   object["seconds"] = p.seconds;
   object["phases"] = ListJson(p.phases, &PhaseJson);

@@ -97,6 +97,7 @@ Lines ResidentLines(const Prediction& p) {
   } else {
     lines.push_back("  predicted peak resident: not known");
   }
+  if (!p.machine_remark.empty()) lines.push_back(absl::StrCat("  ", p.machine_remark));
   return lines;
 }
 

@@ -86,6 +86,7 @@ struct Prediction {
   std::vector<OutsidePrediction> outside;  // at that moment; empty: nothing is known of this machine
   std::optional<int64_t> rss_peak_bytes;   // VmHWM: tensors and outside; nullopt: outside is unknown
   std::string machine;                     // whose outside bytes these are
+  std::string machine_remark;              // why they are estimates, and what to do; empty: they are not
   std::vector<BudgetVerdict> budgets;
   std::vector<Hint> hints;  // the one that gives most first; empty where all fits
   double seconds = 0.0;     // that the rehearsal took

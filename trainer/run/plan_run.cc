@@ -11,6 +11,8 @@
 #include "memory/budget/machine_memory.h"
 #include "sharding/dry_communicator.h"
 #include "sharding/launch.h"
+#include "trainer/calibration/find_machine.h"
+#include "trainer/calibration/outside_model.h"
 #include "trainer/plan/plan_json.h"
 #include "trainer/plan/plan_text.h"
 #include "trainer/run/child.h"
@@ -21,7 +23,23 @@
 namespace stowage {
 namespace {
 
-absl::StatusOr<Prediction> RehearseInChild(const Config& config, const OwnKinds& own, const PlanRequest& request) {
+// What the process holds besides tensors, the pool's part included.
+void AddOutside(const FoundMachine& machine, const OutsideQuery& query, const Config& config, Prediction* prediction) {
+  prediction->machine = machine.name;
+  prediction->machine_remark = machine.remark;
+  if (config.memory.allocator == "planned") {
+    prediction->machine_remark = "memory.allocator: planned keeps its blocks in an arena, whose idle pages are not known";
+    return;
+  }
+  prediction->outside = PredictOutside(machine, query);
+  const int64_t pool = *prediction->pool_peak_bytes - prediction->tensors_peak_bytes;
+  prediction->outside.insert(prediction->outside.begin(),
+                             {"pool_idle", "pool: rounding and idle pages", pool, Source::kRehearsed});
+  prediction->rss_peak_bytes = prediction->tensors_peak_bytes + TotalBytes(prediction->outside);
+}
+
+absl::StatusOr<Prediction> RehearseInChild(const Config& config, const OwnKinds& own, const PlanRequest& request,
+                                           const FoundMachine& machine) {
   STOWAGE_ASSIGN_OR_RETURN(const std::string answer, RunInChild([&]() -> absl::StatusOr<std::string> {
     RehearsalRequest rehearsal;
     rehearsal.name = request.name;
@@ -33,8 +51,10 @@ absl::StatusOr<Prediction> RehearseInChild(const Config& config, const OwnKinds&
     STOWAGE_ASSIGN_OR_RETURN(const ThreadPlan threads,
                              PlanThreads(placement, static_cast<int>(config.run.threads.value_or(0))));
     rehearsal.threads = threads.threads;
-    STOWAGE_ASSIGN_OR_RETURN(const Prediction prediction, Rehearse(config, own, rehearsal));
-    return PredictionJson(prediction);
+    STOWAGE_ASSIGN_OR_RETURN(Rehearsal played, Rehearse(config, own, rehearsal));
+    played.outside.launched = request.launched;
+    AddOutside(machine, played.outside, config, &played.prediction);
+    return PredictionJson(played.prediction);
   }));
   return ParsePrediction(answer);
 }
@@ -108,14 +128,15 @@ std::vector<Change> Changes(const Config& config, const Prediction& planned) {
 }
 
 // Each change by itself, rehearsed. Of a key's values, largest first, only the first that fits is told, or the last.
-absl::Status AddHints(const Config& config, const OwnKinds& own, const PlanRequest& request, Prediction* planned) {
+absl::Status AddHints(const Config& config, const OwnKinds& own, const PlanRequest& request,
+                      const FoundMachine& machine, Prediction* planned) {
   const int64_t need = planned->budgets[0].need_bytes;
   std::string done;
   std::vector<Change> changes = Changes(config, *planned);
   for (size_t i = 0; i < changes.size(); ++i) {
     Hint& hint = changes[i].hint;
     if (hint.key == done) continue;
-    absl::StatusOr<Prediction> changed = RehearseInChild(changes[i].config, own, request);
+    absl::StatusOr<Prediction> changed = RehearseInChild(changes[i].config, own, request, machine);
     if (!changed.ok()) continue;  // the change asks for what this model cannot do
     STOWAGE_RETURN_IF_ERROR(Judge(changes[i].config, request, &*changed));
     hint.saves_bytes = need - changed->budgets[0].need_bytes;
@@ -142,9 +163,10 @@ absl::StatusOr<Prediction> PlanRun(const Config& config, const OwnKinds& own, co
     return absl::InvalidArgumentError(absl::StrCat(request.ranks_on_host, " ranks on a host of ", request.world_size,
                                                    " in all: from 1 to ", request.world_size, " can be"));
   }
-  STOWAGE_ASSIGN_OR_RETURN(Prediction prediction, RehearseInChild(config, own, request));
+  STOWAGE_ASSIGN_OR_RETURN(const FoundMachine machine, FindMachine(request.machine_file));
+  STOWAGE_ASSIGN_OR_RETURN(Prediction prediction, RehearseInChild(config, own, request, machine));
   STOWAGE_RETURN_IF_ERROR(Judge(config, request, &prediction));
-  if (!prediction.fits()) STOWAGE_RETURN_IF_ERROR(AddHints(config, own, request, &prediction));
+  if (!prediction.fits()) STOWAGE_RETURN_IF_ERROR(AddHints(config, own, request, machine, &prediction));
   return prediction;
 }
 
@@ -152,7 +174,8 @@ PlanBeforeTraining PlanLaunchedRun(const Config& config, const OwnKinds& own, co
   PlanBeforeTraining plan;
   if (!IsFirstRank()) return plan;
   const LaunchedRanks ranks = RanksOfLauncher();
-  absl::StatusOr<Prediction> prediction = PlanRun(config, own, {name, ranks.world_size, ranks.on_this_host, ""});
+  absl::StatusOr<Prediction> prediction = PlanRun(
+      config, own, {name, ranks.world_size, ranks.on_this_host, /*machine_file=*/"", /*launched=*/UnderLauncher()});
   if (prediction.ok()) {
     plan.refusal = Refusal(*prediction);
     plan.prediction = *std::move(prediction);

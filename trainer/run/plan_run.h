@@ -18,6 +18,7 @@ struct PlanRequest {
   int world_size = 1;
   int ranks_on_host = 1;
   std::string machine_file;  // of calibration; empty: this machine's
+  bool launched = false;     // by mpirun or srun, which costs MPI's bytes also with one rank
 };
 
 // Rehearses the run, sets it against memory.host, and where it does not fit rehearses what would help. Each rehearsal

@@ -9,9 +9,11 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
+#include "kernels/packing.h"
 #include "memory/counting_allocator.h"
 #include "memory/pool/pool.h"
 #include "sharding/dry_communicator.h"
+#include "trainer/calibration/heap_growth.h"
 #include "trainer/config/load.h"
 #include "trainer/data/sampler.h"
 #include "trainer/executor/exceptions.h"
@@ -71,11 +73,13 @@ class Stage {
         cut_{config.train.global_batch, *config.train.micro_batch, request.world_size},
         micro_batches_(ChooseMicroBatches(cut_.per_rank())) {}
 
-  absl::Status Play(MemoryMarks& memory, Prediction* prediction) {
+  absl::Status Play(MemoryMarks& memory, Rehearsal* rehearsal) {
     STOWAGE_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config_.optimizer));
     {
       STOWAGE_ASSIGN_OR_RETURN(ModelState state, MakeModelState(config_, request_.world_size, own_));
-      prediction->model = absl::StrCat(config_.model.kind, ": ", state.parameter_count(), " parameters");
+      rehearsal->prediction.model = absl::StrCat(config_.model.kind, ": ", state.parameter_count(), " parameters");
+      rehearsal->outside.segments = static_cast<int64_t>(state.model.segments.size());
+      if (config_.model.kind == "rnn") rehearsal->outside.cell_steps = config_.model.layers * StepsOfASequence();
       memory.SetModel(ShapeOf(state.model));
       STOWAGE_RETURN_IF_ERROR(
           InitializeParameters(static_cast<uint64_t>(config_.run.seed), communicator_, &state));
@@ -128,6 +132,11 @@ class Stage {
     return executor.Play(schedule, inputs).status();
   }
 
+  int64_t StepsOfASequence() const {
+    return config_.model.input.has_value() && !config_.model.input->empty() ? config_.model.input->front()
+                                                                            : config_.model.context;
+  }
+
   absl::Status Evaluate(const ModelState& state, Executor& executor) {
     const RealData validation(*data_.validation);
     const int64_t micro_batch = *config_.train.micro_batch;
@@ -151,7 +160,7 @@ class Stage {
 
 }  // namespace
 
-absl::StatusOr<Prediction> Rehearse(const Config& asked, const OwnKinds& own, const RehearsalRequest& request) {
+absl::StatusOr<Rehearsal> Rehearse(const Config& asked, const OwnKinds& own, const RehearsalRequest& request) {
   const absl::Time start = absl::Now();
   STOWAGE_RETURN_IF_ERROR(SetUpProcess(request.threads));
   const Registered registered = RegisteredOf(own);
@@ -160,10 +169,21 @@ absl::StatusOr<Prediction> Rehearse(const Config& asked, const OwnKinds& own, co
   MemoryMarks memory(ProcessMarks());
   RehearsalRecorder recorder(ProcessMarks(), memory);
   recorder.BeginPhase("init");
+  const HeapBytes before_data = HeapBytes::Now();
   STOWAGE_ASSIGN_OR_RETURN(const Data data, OpenRunData(asked, own, [](const std::string&) {}));
+  const HeapBytes after_data = HeapBytes::Now();
+  kernels::ResetLargestPackingBytes();
   STOWAGE_ASSIGN_OR_RETURN(const Config config, ResolveConfig(asked, data.train->shape(), registered));
 
-  Prediction prediction;
+  Rehearsal rehearsal;
+  OutsideQuery& outside = rehearsal.outside;
+  outside.recurrent = config.model.kind == "rnn";
+  outside.precision = config.precision;
+  outside.ranks_on_host = request.ranks_on_host;
+  outside.threads = request.threads;
+  outside.data_heap_bytes = after_data.in_use - before_data.in_use;
+  outside.data_taken_bytes = after_data.taken - before_data.taken;
+  Prediction& prediction = rehearsal.prediction;
   prediction.config = request.name;
   prediction.world_size = request.world_size;
   prediction.threads = request.threads;
@@ -177,7 +197,7 @@ absl::StatusOr<Prediction> Rehearse(const Config& asked, const OwnKinds& own, co
   {
     const DryRun dry(ProcessMarks());
     Stage stage(config, own, request, data, recorder);
-    STOWAGE_RETURN_IF_ERROR(Annotate(stage.Play(memory, &prediction), "rehearsal"));
+    STOWAGE_RETURN_IF_ERROR(Annotate(stage.Play(memory, &rehearsal), "rehearsal"));
   }
   recorder.End();
   prediction.phases = recorder.phases();
@@ -187,7 +207,8 @@ absl::StatusOr<Prediction> Rehearse(const Config& asked, const OwnKinds& own, co
   }
   prediction.pool_peak_bytes = InstalledPool()->Statistics().peak_resident;
   prediction.seconds = absl::ToDoubleSeconds(absl::Now() - start);
-  return prediction;
+  outside.product_bytes = kernels::LargestPackingBytes();
+  return rehearsal;
 }
 
 }  // namespace stowage

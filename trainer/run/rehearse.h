@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "trainer/calibration/outside_model.h"
 #include "trainer/config/config.h"
 #include "trainer/plan/prediction.h"
 #include "trainer/run/own_kinds.h"
@@ -23,11 +24,16 @@ struct RehearsalRequest {
   int threads = 1;  // that a rank would compute with: scratch of some kernels depends on it
 };
 
-// Rank 0's bytes, without outside bytes, budgets and hints. In a process of its own (see child.h): installs the
+struct Rehearsal {
+  Prediction prediction;  // rank 0's tensors and their pool; without outside bytes, budgets and hints
+  OutsideQuery outside;   // what decides the outside bytes; `launched` is the caller's to say
+};
+
+// In a process of its own (see child.h): installs the
 // process's allocator and leaves its ledger, pool and thread count changed. Not collective; no launcher is needed.
 // InvalidArgument, Unimplemented: the config does not resolve. NotFound and others of OpenData. Internal: an operator
 // or a module that cannot be rehearsed, named with its instruction.
-absl::StatusOr<Prediction> Rehearse(const Config& config, const OwnKinds& own, const RehearsalRequest& request);
+absl::StatusOr<Rehearsal> Rehearse(const Config& config, const OwnKinds& own, const RehearsalRequest& request);
 
 }  // namespace stowage
 
