@@ -379,6 +379,11 @@ const std::set<std::string>& NeedsNoRow() {
                                                         "ReductionName",
                                                         "Bf16ToFp32",
                                                         "Fp32ToBf16",
+                                                        "PackingBytes",
+                                                        "LargestPackingBytes",
+                                                        "ResetLargestPackingBytes",
+                                                        "NotePacking",
+                                                        "KeepHeapHolesWhole",
                                                         "Dry"};
   return names;
 }
