@@ -66,7 +66,7 @@ const char* ColourOf(const std::string& series) {
   for (const Colour& colour : kColours) {
     if (series == colour.series) return colour.value;
   }
-  return "#7d828a";  // a category that is none of the ledger's
+  return "#8c564b";  // a category that is none of the ledger's
 }
 
 // A coordinate: at most two decimals, none where there are none.
