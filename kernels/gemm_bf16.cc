@@ -1,6 +1,7 @@
 // bf16 products: oneDNN's matmul primitive with the strides as they come, and blocks of fp32 products where it has
 // none.
 #include <omp.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <memory>
@@ -81,6 +82,15 @@ dnnl::matmul::primitive_desc Choose(const Key& key, const dnnl::matmul::desc& de
   return first;
 }
 
+// oneDNN 2.6 writes the code that it makes to wherever mmap points, also where mmap said that there is no room (under
+// `ulimit -d` or -v), which ends the process. So it is asked first: for more than a product's kernels take.
+void CheckRoomForCode() {
+  constexpr size_t kCodeBytes = size_t{16} << 20;
+  void* const room = mmap(nullptr, kCodeBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED) throw std::bad_alloc();
+  munmap(room, kCodeBytes);
+}
+
 // Null if oneDNN has nothing better than plain loops for it on this CPU (it has bf16 from AVX-512 on, emulated where
 // the instructions lack).
 std::shared_ptr<const Product> MakeProduct(const Key& key) {
@@ -106,7 +116,10 @@ std::shared_ptr<const Product> MakeProduct(const Key& key) {
     const dnnl::matmul::primitive_desc chosen = Choose(key, matmul, attributes);
     if (!absl::StartsWith(chosen.impl_info_str(), "ref")) {
       product->scratch = chosen.scratchpad_desc();
-      if (!Dry()) product->primitive = dnnl::matmul(chosen);
+      if (!Dry()) {
+        CheckRoomForCode();
+        product->primitive = dnnl::matmul(chosen);
+      }
       made = true;
     }
   } catch (const std::bad_alloc&) {

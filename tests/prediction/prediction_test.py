@@ -2,9 +2,11 @@
 
 import json
 import os
+import sys
 import unittest
 
-import runs
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "launch"))
+import runs  # noqa: E402
 
 EXIT_DOES_NOT_FIT = 3
 
@@ -121,24 +123,27 @@ class PredictionTest(runs.RunTest):
         self.assertTrue(plan["fits"])
 
     def test_a_plan_that_does_not_fit_names_what_helps_and_that_holds(self):
-        least = json.loads(self.plan("--json", "--set", "train.micro_batch=3").stdout)
-        wanted = json.loads(self.plan("--json", "--set", "train.micro_batch=12").stdout)
-        # Between what the two need.
-        bound = f"memory.host={(least['rss_peak_bytes'] + wanted['rss_peak_bytes']) // 2}"
-        sets = ["--set", "train.micro_batch=12", "--set", bound]
-        refused = self.plan("--json", *sets, expect=EXIT_DOES_NOT_FIT)
+        # Large enough for activations to weigh something.
+        size = ["model.width=128", "model.layers=4", "model.context=128", "train.global_batch=16"]
+        need = {}
+        for micro in (4, 16):
+            sets = [*size, f"train.micro_batch={micro}", "memory.host=1GiB"]
+            plan = self.plan("--json", *(word for item in sets for word in ("--set", item)))
+            need[micro] = json.loads(plan.stdout)["budgets"][0]["need_bytes"]
+        self.assertLess(need[4], need[16])
+        sets = [*size, "train.micro_batch=16", f"memory.host={(need[4] + need[16]) // 2}"]
+        refused = self.plan("--json", *(word for item in sets for word in ("--set", item)), expect=EXIT_DOES_NOT_FIT)
         plan = json.loads(refused.stdout)
         self.assertFalse(plan["fits"])
         self.assertIn("does not fit", refused.stderr)
         hint = plan["hints"][0]
         self.assertTrue(hint["fits"], plan["hints"])
         # train refuses in the same words, before anything is made.
-        again = self.train("refused", ["train.micro_batch=12", bound], config=self.text, expect=EXIT_DOES_NOT_FIT)
+        again = self.train("refused", sets, config=self.text, expect=EXIT_DOES_NOT_FIT)
         self.assertEqual(again.stderr.splitlines()[-1], refused.stderr.splitlines()[-1])
         self.assertFalse(os.path.exists(self.path("refused")))
         # The first hint, followed.
-        helped = ["train.micro_batch=12", bound, f"{hint['key']}={hint['to']}"]
-        self.train("helped", helped, config=self.text)
+        self.train("helped", [*sets, f"{hint['key']}={hint['to']}"], config=self.text)
         limit = plan["budgets"][0]["limit_bytes"]
         self.assertLessEqual(self.report("helped")["measured"]["rss_peak_bytes"], limit)
 

@@ -73,7 +73,8 @@ TEST(CommandLineTest, WhatIsNotUnderstoodIsOneLineAndTheUsageCode) {
     const char* part;
   } cases[] = {
       {{}, "see: stowage --help"},
-      {{"trian"}, "no command \"trian\"; there are train, eval, sample, prepare, export, config, doctor, version"},
+      {{"trian"},
+       "no command \"trian\"; there are train, plan, eval, sample, prepare, export, config, calibrate, doctor, version"},
       {{"--frobnicate"}, "see: stowage --help"},
       {{"train"}, "CONFIG is required; see: stowage train --help"},
       {{"train", "a.yaml", "b.yaml"}, "see: stowage train --help"},

@@ -52,7 +52,8 @@ std::string MpirunPath() {
   while (!folders.empty()) {
     const size_t colon = folders.find(':');
     const std::string file = absl::StrCat(folders.substr(0, colon), "/mpirun");
-    if (access(file.c_str(), X_OK) == 0) return file;
+    // By its name: an absolute path tells Open MPI to look for all of itself beside it, and /bin is a link.
+    if (access(file.c_str(), X_OK) == 0) return "mpirun";
     folders = colon == std::string::npos ? "" : folders.substr(colon + 1);
   }
   return "";
@@ -70,7 +71,7 @@ absl::StatusOr<int> RunProgram(const std::vector<std::string>& words, const std:
   posix_spawn_file_actions_addopen(&files, 1, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_adddup2(&files, 1, 2);
   pid_t child = 0;
-  const int error = posix_spawn(&child, argv[0], &files, nullptr, argv.data(), environ);
+  const int error = posix_spawnp(&child, argv[0], &files, nullptr, argv.data(), environ);
   if (error != 0) return FileError(words[0], "start", error);
   int status = 0;
   while (waitpid(child, &status, 0) < 0) {

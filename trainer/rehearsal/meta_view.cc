@@ -9,13 +9,6 @@
 namespace stowage {
 namespace {
 
-c10::Storage NewStorage(size_t bytes) {
-  c10::Allocator* const allocator = c10::GetCPUAllocator();
-  return c10::Storage(c10::make_intrusive<c10::StorageImpl>(c10::StorageImpl::use_byte_size_t(), bytes,
-                                                            allocator->allocate(bytes), allocator,
-                                                            /*resizable=*/true));
-}
-
 at::Tensor OnStorage(const c10::Storage& storage, c10::DispatchKey key, const at::Tensor& like) {
   at::Tensor tensor = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(storage), c10::DispatchKeySet(key),
                                                                like.dtype());
@@ -30,12 +23,24 @@ bool SameShape(const at::Tensor& a, const at::Tensor& b) {
 
 }  // namespace
 
-at::Tensor DryEmpty(at::IntArrayRef sizes, at::IntArrayRef strides, at::ScalarType dtype) {
-  const c10::Storage storage = NewStorage(at::detail::computeStorageNbytes(sizes, strides, c10::elementSize(dtype)));
+c10::Storage DryStorage(size_t bytes) {
+  c10::Allocator* const allocator = c10::GetCPUAllocator();
+  return c10::Storage(c10::make_intrusive<c10::StorageImpl>(c10::StorageImpl::use_byte_size_t(), bytes,
+                                                            allocator->allocate(bytes), allocator,
+                                                            /*resizable=*/true));
+}
+
+at::Tensor DryTensor(const c10::Storage& storage, at::IntArrayRef sizes, at::IntArrayRef strides, int64_t offset,
+                     at::ScalarType dtype) {
   at::Tensor tensor = at::detail::make_tensor<c10::TensorImpl>(
       c10::Storage(storage), c10::DispatchKeySet(c10::DispatchKey::CPU), c10::scalarTypeToTypeMeta(dtype));
-  tensor.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides);
+  tensor.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides, offset);
   return tensor;
+}
+
+at::Tensor DryEmpty(at::IntArrayRef sizes, at::IntArrayRef strides, at::ScalarType dtype) {
+  return DryTensor(DryStorage(at::detail::computeStorageNbytes(sizes, strides, c10::elementSize(dtype))), sizes, strides,
+                   /*offset=*/0, dtype);
 }
 
 at::Tensor DryEmpty(at::IntArrayRef sizes, at::ScalarType dtype) {
@@ -110,7 +115,7 @@ at::Tensor MetaView::FromMeta(const at::Tensor& meta) {
   for (const auto& [given, known] : storages_) {
     if (known.unsafeGetStorageImpl() == storage) return OnStorage(given, c10::DispatchKey::CPU, meta);
   }
-  storages_.emplace_back(NewStorage(meta.storage().nbytes()), meta.storage());
+  storages_.emplace_back(DryStorage(meta.storage().nbytes()), meta.storage());
   return OnStorage(storages_.back().first, c10::DispatchKey::CPU, meta);
 }
 

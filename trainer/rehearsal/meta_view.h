@@ -19,6 +19,11 @@ at::Tensor DryEmpty(at::IntArrayRef sizes, at::IntArrayRef strides, at::ScalarTy
 // The same, contiguous.
 at::Tensor DryEmpty(at::IntArrayRef sizes, at::ScalarType dtype);
 
+// On new bytes of their own number: an operator may keep more than its result shows.
+c10::Storage DryStorage(size_t bytes);
+at::Tensor DryTensor(const c10::Storage& storage, at::IntArrayRef sizes, at::IntArrayRef strides, int64_t offset,
+                     at::ScalarType dtype);
+
 class MetaView {
  public:
   // Tensors, lists of tensors and optional ones become Meta; everything else is itself.

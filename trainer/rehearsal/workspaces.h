@@ -1,8 +1,7 @@
 // What operators of LibTorch take inside, beyond their results: packed copies, reordered weights, partial sums.
 //
 // Nothing but running such an operator tells how much. So each is run once for every new combination of shapes, strides
-// and types: for real, on the rehearsal's own tensors (their pages read as zeros), into the process's own ledger, which
-// so marks exactly what it takes; later calls replay that. Where a call would touch more than `most_bytes` it is not
+// and types: for real, on zeros, and what it takes goes into the process's own ledger; later calls replay that. Where a call would touch more than `most_bytes` it is not
 // run, and counted in `unmeasured`: its workspace is missing from the prediction.
 //
 // Thread-safe as far as it is used from one thread at a time.
@@ -37,11 +36,15 @@ class Workspaces {
   const std::set<std::string>& unmeasured() const { return unmeasured_; }  // names
 
  private:
-  // One result: undefined, or new memory of this shape.
+  // One result: undefined, or of this shape in new memory.
   struct Result {
     bool defined = false;
     std::vector<int64_t> sizes, strides;
+    int64_t offset = 0;
     at::ScalarType dtype = at::kFloat;
+    size_t storage_bytes = 0;  // an operator may keep more than it shows
+    size_t storage_of = 0;     // which result's memory it is: its own number, or a lower one
+    int argument = -1;         // whose memory it is, counting tensors among the arguments; -1: new
   };
   struct Known {
     std::vector<Result> results;

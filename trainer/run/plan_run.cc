@@ -124,12 +124,11 @@ std::vector<Change> Changes(const Config& config, const Prediction& planned) {
     change.config.precision = "bf16";
     changes.push_back(std::move(change));
   }
-  for (int64_t batch = planned.global_batch / 2; batch >= 1; batch /= 2) {
+  for (int64_t batch = planned.global_batch / 2; batch >= planned.micro_batch; batch /= 2) {
     Change change{{"train.global_batch", absl::StrCat(planned.global_batch), absl::StrCat(batch), 0, false,
                    "fewer samples in an update"},
                   config};
     change.config.train.global_batch = batch;
-    change.config.train.micro_batch = std::min(planned.micro_batch, batch);
     changes.push_back(std::move(change));
   }
   if (config.optimizer.kind == "adamw") {

@@ -2,7 +2,7 @@
 #include <cmath>
 #include <numeric>
 
-#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include "absl/strings/str_cat.h"
 #include "base/hash.h"
@@ -39,6 +39,8 @@ int64_t Draw(const float* logits, int64_t vocabulary, const SampleOptions& optio
   return order[count - 1];
 }
 
+constexpr int64_t kLengthStep = 32;
+
 // The tokenizer that the model was trained with: the checkpoint's own copy, or the one whose name says all.
 absl::StatusOr<std::unique_ptr<Tokenizer>> TokenizerOf(const LoadedModel& loaded) {
   if (!loaded.tokenizer_model.empty()) return MakeTokenizer("sentencepiece", loaded.tokenizer_model);
@@ -59,10 +61,13 @@ absl::StatusOr<std::string> Sample(const std::string& run_dir_or_checkpoint, con
   STOWAGE_ASSIGN_OR_RETURN(std::vector<int64_t> tokens, tokenizer->Encode(options.prompt));
   for (int64_t i = 0; i < options.tokens; ++i) {
     const int64_t length = std::min<int64_t>(static_cast<int64_t>(tokens.size()), loaded.config.model.context);
+    // Products are compiled for each shape. What is behind a token changes nothing for it, so lengths go in steps.
+    const int64_t padded = std::min((length + kLengthStep - 1) / kLengthStep * kLengthStep, loaded.config.model.context);
+    if (i % kLengthStep == 0) STOWAGE_RETURN_IF_ERROR(loaded.budget->Check().status());
     Batch batch;
     STOWAGE_RETURN_IF_ERROR(CatchExceptions([&] {
       CategoryScope scope(Category::kData);
-      at::Tensor window = at::empty({1, length}, at::kLong);
+      at::Tensor window = at::zeros({1, padded}, at::kLong);
       std::copy(tokens.end() - length, tokens.end(), window.data_ptr<int64_t>());
       batch.tensors["tokens"] = window;
     }));

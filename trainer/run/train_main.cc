@@ -50,9 +50,7 @@ void PlanFirst(const Config& config, const OwnKinds& own, const std::string& nam
                TrainOptions* options) {
   if (!request->ready.ok() || options->no_plan) return;
   PlanBeforeTraining plan = PlanLaunchedRun(config, own, name);
-  if (!plan.why_none.empty() && !options->quiet) {
-    Complain(absl::StrCat("no plan of this run, training goes on without: ", plan.why_none));
-  }
+  options->why_no_plan = std::move(plan.why_none);
   if (plan.prediction.has_value() && plan.refusal.ok() && !options->quiet) {
     for (const BudgetVerdict& budget : plan.prediction->budgets) {
       std::printf("plan: %s\n", VerdictWords(budget).c_str());

@@ -33,6 +33,7 @@
 #include "trainer/run/run_folder.h"
 #include "trainer/run/same_config.h"
 #include "trainer/run/signals.h"
+#include "trainer/run/speak.h"
 #include "trainer/run/train_loop.h"
 
 namespace stowage {
@@ -122,6 +123,9 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
   absl::StatusOr<ModelState> made = MakeModelState(config, world_size, own);
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, made.status()));
   ModelState state = *std::move(made);
+  if (!options.why_no_plan.empty() && !options.quiet) {
+    Complain(absl::StrCat("no plan of this run, training goes on without: ", options.why_no_plan));
+  }
 
   const Sampler sampler(static_cast<uint64_t>(config.run.seed), data.train->size(), config.train.global_batch,
                         config.train.epochs.has_value());

@@ -22,6 +22,7 @@ struct TrainOptions {
   int threads = 1;                // what this rank computes with (already applied), for the record
   std::string thread_description;
   bool no_plan = false;           // of programs that plan first: they do not
+  std::string why_no_plan;        // of programs that plan first and could not: said once nothing else is in the way
   std::optional<Prediction> prediction;  // rank 0's, for the report: what was planned beside what was measured
 };
 
