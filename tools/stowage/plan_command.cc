@@ -14,8 +14,10 @@
 #include "base/status_macros.h"
 #include "sharding/launch.h"
 #include "tools/stowage/command.h"
+#include "trainer/breakdown/profile.h"
 #include "trainer/config/load.h"
 #include "trainer/plan/memory_drawing.h"
+#include "trainer/plan/plan_html.h"
 #include "trainer/plan/plan_json.h"
 #include "trainer/plan/plan_text.h"
 #include "trainer/run/plan_run.h"
@@ -33,7 +35,7 @@ constexpr char kLesson[] =
     "  stowage plan configs/gpt2_124m.yaml\n"
     "  stowage plan configs/gpt2_124m.yaml --set memory.host=2GiB\n"
     "  stowage plan configs/gpt2_124m.yaml --ranks 64 --ranks-per-host 8\n"
-    "  stowage plan configs/gpt2_124m.yaml --schedule --svg plan.svg\n"
+    "  stowage plan configs/gpt2_124m.yaml --schedule --html plan.html\n"
     "\n"
     "Data is opened as a run opens it, for its shapes. docs/plan.md explains each line.\n";
 
@@ -43,9 +45,10 @@ struct Arguments {
   int64_t ranks = 1;
   int64_t ranks_per_host = 0;  // 0: not given
   std::string machine;
-  std::string svg;
+  std::string svg, html;
   bool json = false;
   bool schedule = false;
+  bool profile = false;
 };
 
 // Without being told: as many as this machine has cores.
@@ -57,6 +60,7 @@ int RanksOnHost(const Arguments& arguments) {
 
 absl::Status Print(const Arguments& arguments, const Prediction& prediction) {
   if (!arguments.svg.empty()) STOWAGE_RETURN_IF_ERROR(WriteFileDurably(arguments.svg, MemoryDrawing(prediction)));
+  if (!arguments.html.empty()) STOWAGE_RETURN_IF_ERROR(WriteFileDurably(arguments.html, PlanHtml(prediction)));
   if (arguments.json) {
     std::fputs(PredictionJson(prediction).c_str(), stdout);
     return absl::OkStatus();
@@ -65,6 +69,10 @@ absl::Status Print(const Arguments& arguments, const Prediction& prediction) {
   if (arguments.schedule) {
     std::printf("\n");
     for (const std::string& line : InstructionLines(prediction)) std::printf("%s\n", line.c_str());
+  }
+  if (arguments.profile) {
+    std::printf("\n");
+    for (const std::string& line : ProfileLines(ProfileOf(prediction, "step"))) std::printf("%s\n", line.c_str());
   }
   return absl::OkStatus();
 }
@@ -123,7 +131,9 @@ Command PlanCommand(const OwnKinds& own) {
             app.add_option("--machine", arguments->machine, "What stowage calibrate wrote on the machine to plan for");
             app.add_flag("--json", arguments->json, "Print JSON; sizes in bytes");
             app.add_flag("--schedule", arguments->schedule, "Print what each instruction holds");
+            app.add_flag("--profile", arguments->profile, "Print what a step holds over its start, highest instructions");
             app.add_option("--svg", arguments->svg, "Draw memory over the step into this file");
+            app.add_option("--html", arguments->html, "Write a page with tables and the drawing into this file");
             return [arguments, own] { return Run(*arguments, own); };
           }};
 }
