@@ -49,6 +49,7 @@ struct Arguments {
   bool json = false;
   bool schedule = false;
   bool profile = false;
+  bool breakdown = false;
 };
 
 // Without being told: as many as this machine has cores.
@@ -70,6 +71,7 @@ absl::Status Print(const Arguments& arguments, const Prediction& prediction) {
     std::printf("\n");
     for (const std::string& line : InstructionLines(prediction)) std::printf("%s\n", line.c_str());
   }
+  if (arguments.breakdown) std::printf("\n%s\n", prediction.breakdown.c_str());
   if (arguments.profile) {
     std::printf("\n");
     for (const std::string& line : ProfileLines(ProfileOf(prediction, "step"))) std::printf("%s\n", line.c_str());
@@ -131,6 +133,8 @@ Command PlanCommand(const OwnKinds& own) {
             app.add_option("--machine", arguments->machine, "What stowage calibrate wrote on the machine to plan for");
             app.add_flag("--json", arguments->json, "Print JSON; sizes in bytes");
             app.add_flag("--schedule", arguments->schedule, "Print what each instruction holds");
+            app.add_flag("--breakdown", arguments->breakdown,
+                         "Print where the bytes go by formulas, for ZeRO stages and devices too, beside what was rehearsed");
             app.add_flag("--profile", arguments->profile, "Print what a step holds over its start, highest instructions");
             app.add_option("--svg", arguments->svg, "Draw memory over the step into this file");
             app.add_option("--html", arguments->html, "Write a page with tables and the drawing into this file");

@@ -259,6 +259,7 @@ absl::StatusOr<Prediction> FromJson(const json& value) {
   reader.Read("machine_remark", &p.machine_remark);
   reader.Read("budgets", &p.budgets, &ReadBudget);
   reader.Read("hints", &p.hints, &ReadHint);
+  reader.Read("breakdown", &p.breakdown);
   reader.Read("seconds", &p.seconds);
   STOWAGE_RETURN_IF_ERROR(reader.status());
   return p;
@@ -288,6 +289,7 @@ std::string PredictionJson(const Prediction& p) {
   object["machine"] = ValidUtf8(p.machine);
   object["machine_remark"] = ValidUtf8(p.machine_remark);
   object["outside"] = ListJson(p.outside, &OutsideJson);
+  object["breakdown"] = ValidUtf8(p.breakdown);
   object["seconds"] = p.seconds;
   object["phases"] = ListJson(p.phases, &PhaseJson);
   object["instructions"] = ListJson(p.instructions, &InstructionJson);

@@ -89,6 +89,7 @@ struct Prediction {
   std::string machine_remark;              // why they are estimates, and what to do; empty: they are not
   std::vector<BudgetVerdict> budgets;
   std::vector<Hint> hints;  // the one that gives most first; empty where all fits
+  std::string breakdown;    // trainer/breakdown's table, line by line: formulas beside what was rehearsed; may be empty
   double seconds = 0.0;     // that the rehearsal took
 
   bool fits() const {

@@ -114,30 +114,33 @@ std::vector<Change> Changes(const Config& config, const Prediction& planned) {
   std::vector<Change> changes;
   for (int64_t micro_batch = planned.micro_batch / 2; micro_batch >= 1; micro_batch /= 2) {
     Change change{{"train.micro_batch", absl::StrCat(planned.micro_batch), absl::StrCat(micro_batch), 0, false,
-                   "losses differ by rounding"},
+                   "the losses, by rounding"},
                   config};
     change.config.train.micro_batch = micro_batch;
     changes.push_back(std::move(change));
   }
   if (planned.precision == "fp32") {
-    Change change{{"precision", "fp32", "bf16", 0, false, "products in bf16, weights and sums in fp32"}, config};
+    Change change{{"precision", "fp32", "bf16", 0, false, "products to bf16; weights and sums stay fp32"}, config};
     change.config.precision = "bf16";
     changes.push_back(std::move(change));
   }
   for (int64_t batch = planned.global_batch / 2; batch >= planned.micro_batch; batch /= 2) {
     Change change{{"train.global_batch", absl::StrCat(planned.global_batch), absl::StrCat(batch), 0, false,
-                   "fewer samples in an update"},
+                   "how many samples an update sees"},
                   config};
     change.config.train.global_batch = batch;
     changes.push_back(std::move(change));
   }
   if (config.optimizer.kind == "adamw") {
-    Change change{{"optimizer.kind", "adamw", "sgd", 0, false, "another optimizer, which wants another lr"}, config};
+    Change change{{"optimizer.kind", "adamw", "sgd", 0, false, "the course of training; it wants another lr"}, config};
     change.config.optimizer.kind = "sgd";
     changes.push_back(std::move(change));
   }
   return changes;
 }
+
+// A change that gives less than this part of what is needed is not worth a line.
+constexpr int64_t kLeastSaved = 200;
 
 // Each change by itself, rehearsed. Of a key's values, largest first, only the first that fits is told, or the last.
 absl::Status AddHints(const Config& config, const OwnKinds& own, const PlanRequest& request,
@@ -154,7 +157,7 @@ absl::Status AddHints(const Config& config, const OwnKinds& own, const PlanReque
     hint.saves_bytes = need - changed->budgets[0].need_bytes;
     hint.fits = changed->fits();
     const bool last = i + 1 == changes.size() || changes[i + 1].hint.key != hint.key;
-    if (hint.saves_bytes <= 0 || !(hint.fits || last)) continue;
+    if (hint.saves_bytes < need / kLeastSaved || !(hint.fits || last)) continue;
     done = hint.key;
     planned->hints.push_back(hint);
   }

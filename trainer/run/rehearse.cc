@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
@@ -13,6 +14,7 @@
 #include "memory/counting_allocator.h"
 #include "memory/pool/pool.h"
 #include "sharding/dry_communicator.h"
+#include "trainer/breakdown/breakdown.h"
 #include "trainer/calibration/heap_growth.h"
 #include "trainer/config/load.h"
 #include "trainer/data/sampler.h"
@@ -208,6 +210,8 @@ absl::StatusOr<Rehearsal> Rehearse(const Config& asked, const OwnKinds& own, con
   prediction.pool_peak_bytes = InstalledPool()->Statistics().peak_resident;
   prediction.seconds = absl::ToDoubleSeconds(absl::Now() - start);
   outside.product_bytes = kernels::LargestPackingBytes();
+  STOWAGE_ASSIGN_OR_RETURN(const MemoryBreakdown breakdown, BreakdownOf(config, request.world_size, &prediction));
+  prediction.breakdown = absl::StrJoin(BreakdownLines(breakdown), "\n");
   return rehearsal;
 }
 
