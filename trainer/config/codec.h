@@ -56,6 +56,7 @@ Codec<std::vector<std::string>> Columns();  // a name or a list of names; [] is 
 Codec<std::vector<std::string>> Presets();  // a preset or a list of presets; [] is none
 Codec<std::vector<int64_t>> Shape();      // [1, 28, 28]: one whole number or more, each 1 or more
 Codec<BudgetValue> Budget();              // "6GiB", "80%", auto
+Codec<LossScaleValue> LossScale();        // none, dynamic, or a number above 0
 Codec<ModelOptions> Options();              // {depth: 3, name: text}
 Codec<std::string> Recompute();           // none, every, ..., {every: k}, a list of segments
 

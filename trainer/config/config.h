@@ -68,6 +68,12 @@ struct DataConfig {
   std::string cache;                      // where prepared shards go; empty: $XDG_CACHE_HOME/stowage/data
 };
 
+// none, dynamic, or a number.
+struct LossScaleValue {
+  enum class Kind { kNone, kDynamic, kFixed } kind = Kind::kNone;
+  double fixed = 1.0;
+};
+
 struct TrainConfig {
   std::optional<int64_t> steps;           // exactly one of steps and epochs
   std::optional<int64_t> epochs;          // an epoch's leftover samples make one last, smaller step
@@ -78,6 +84,10 @@ struct TrainConfig {
   std::string reduce_per = "auto";        // micro | update | auto
   std::string zero_grad = "release";      // release | fill
   std::string lr_for_accumulation = "none";  // none | linear | sqrt: learning rate times micro-batches a step
+  int64_t max_skipped_steps = 10;         // in a row, whose gradients are not finite; then the run ends
+  LossScaleValue loss_scale;              // none | dynamic | a number
+  double loss_scale_start = 65536.0;      // dynamic: the first scale
+  int64_t loss_scale_interval = 2000;     // dynamic: steps with finite gradients before it is doubled
 };
 
 struct ScheduleConfig {
@@ -127,6 +137,7 @@ struct MemoryConfig {
 
 struct ShardingConfig {
   std::optional<int64_t> zero;            // 0 | 1 | 2 | 3 | auto; resolved: 0
+  int64_t gather_ahead = 1;               // groups of parameters, under zero 3
   std::string backend = "auto";           // auto | mpi | nccl
 };
 

@@ -123,6 +123,18 @@ class Checker {
                absl::StrCat("train.micro_batch ", *train.micro_batch, " is more than train.global_batch ",
                             train.global_batch));
     }
+    const TrainConfig usual;
+    const bool dynamic = train.loss_scale.kind == LossScaleValue::Kind::kDynamic;
+    const struct {
+      const char* key;
+      bool given;
+    } of_dynamic[] = {{"train.loss_scale_start", train.loss_scale_start != usual.loss_scale_start},
+                      {"train.loss_scale_interval", train.loss_scale_interval != usual.loss_scale_interval}};
+    for (const auto& [key, given] : of_dynamic) {
+      if (!given || dynamic) continue;
+      Conflict(key, "train.loss_scale",
+               absl::StrCat(key, " means nothing without train.loss_scale: dynamic; leave it out"));
+    }
   }
 
   void CheckOptimizer() {

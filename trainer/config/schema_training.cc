@@ -35,19 +35,31 @@ std::vector<Field> TrainingFields() {
       Declare(STOWAGE_FIELD(train.micro_batch), Optional("auto", WholeNumber(1)), "sequences", Effect::kResults,
               "Sequences of one forward and backward; activations grow with it, results differ in rounding. auto: the "
               "largest divisor of global_batch up to 16 with micro_batch * context <= 4096 tokens, at least 1, "
-              "whatever the number of ranks."),
+              "whatever the number of ranks; a step that runs short of memory is repeated with half of it, and so are "
+              "those after it."),
       Declare(STOWAGE_FIELD(train.eval_every), Optional("none", WholeNumber(1)), "steps", Effect::kRecord,
               "Steps between evaluations on the validation set. none: only at the end."),
       Declare(STOWAGE_FIELD(train.eval_sequences), Optional("all", WholeNumber(1)), "sequences", Effect::kRecord,
               "Sequences of one evaluation, spread evenly over the validation set."),
       Declare(STOWAGE_FIELD(train.reduce_per), Choice({"micro", "update", "auto"}), "", Effect::kResults,
               "When ranks sum their gradients: after each micro-batch, or once before the update (less traffic); the "
-              "two differ in rounding. auto: update.")
-          .Built({"update"}),
+              "two differ in rounding. auto: update, and micro where sharding.zero is 2 or 3."),
       Declare(STOWAGE_FIELD(train.zero_grad), Choice({"release", "fill"}), "", Effect::kSpeed,
               "After a step gradient buffers are given back, or kept and filled with zeros."),
       Declare(STOWAGE_FIELD(train.lr_for_accumulation), Choice({"none", "linear", "sqrt"}), "", Effect::kResults,
-              "Multiplies the learning rate by the micro-batches of a step, by their square root, or not."),
+              "Multiplies the learning rate by the micro-batches of a step, by their square root, or not. They are counted "
+              "as micro_batch cuts them, also where a shortage of memory has made it smaller."),
+      Declare(STOWAGE_FIELD(train.max_skipped_steps), WholeNumber(1), "steps", Effect::kResults,
+              "A step whose loss or gradients are not finite updates nothing: its samples are used up, the learning "
+              "rate's schedule and the optimizer's own count wait. After so many in a row the run ends."),
+      Declare(STOWAGE_FIELD(train.loss_scale), LossScale(), "", Effect::kResults,
+              "Multiplies the loss's gradient before it flows back; the update divides by it. For narrow numbers; a "
+              "power of two changes no bit where nothing over- or underflows. dynamic: halved when a step is skipped, "
+              "doubled after loss_scale_interval steps that were not."),
+      Declare(STOWAGE_FIELD(train.loss_scale_start), Number({0.0, 1e38, true}), "", Effect::kResults,
+              "dynamic: the first scale."),
+      Declare(STOWAGE_FIELD(train.loss_scale_interval), WholeNumber(1), "steps", Effect::kResults,
+              "dynamic: steps in a row with finite gradients before the scale is doubled."),
 
       // optimizer
       Declare(STOWAGE_FIELD(optimizer.kind), Choice({"adamw", "sgd"}), "", Effect::kResults,
