@@ -130,6 +130,18 @@ bool Budget::Reclaim(int64_t bytes) {
   return enough(malloc_trim(0));
 }
 
+void Budget::GiveBackIdle() {
+  const std::lock_guard<std::mutex> lock(mu_);
+  for (const auto& [name, reclaim] : reclaims_) reclaim(std::numeric_limits<int64_t>::max());
+  pool_->Trim();
+  malloc_trim(0);
+  const absl::StatusOr<Measured> measured = Measure();
+  if (!measured.ok()) return;
+  measured_ = *measured;
+  OpenWindow(*measured, measured->pool.live);
+  if (data_limit_ != nullptr) data_limit_->Set(options_.bytes - measured->held, 0);
+}
+
 bool Budget::MakeRoom(int64_t bytes) {
   const std::lock_guard<std::mutex> lock(mu_);
   const absl::StatusOr<Measured> measured = Measure();

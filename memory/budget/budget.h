@@ -69,6 +69,10 @@ class Budget final : public ShortageHandler {
   // object.
   void AddReclaim(std::string name, std::function<int64_t(int64_t bytes)> reclaim);
 
+  // All that MakeRoom would give back before it refuses, at once: idle pages of the pool, what the caches can spare,
+  // malloc's free pages. Nothing to the contents of anything.
+  void GiveBackIdle();
+
   bool MakeRoom(int64_t bytes) override;
   std::string Explain(int64_t bytes, Category category) override;
 

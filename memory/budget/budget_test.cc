@@ -134,6 +134,29 @@ TEST_F(BudgetTest, ReclaimsRunInOrderAndOnlyUntilThereIsRoom) {
   EXPECT_LE(most_held_, options_.bytes);
 }
 
+TEST_F(BudgetTest, GivingBackWhatIsIdleAsksEveryCacheAndLeavesBlocksAlone) {
+  int64_t asked = 0;
+  outside_ += 50 * kMiB;
+  Make();
+  for (const char* name : {"first", "second"}) {
+    budget_->AddReclaim(name, [&](int64_t) {
+      ++asked;
+      outside_ -= 25 * kMiB;
+      return 25 * kMiB;
+    });
+  }
+  void* const kept = Take(20 * kMiB);
+  void* const block = Take(60 * kMiB);
+  ASSERT_NE(block, nullptr);
+  Give(block, 60 * kMiB);
+  EXPECT_GT(pool_->Statistics().idle, 50 * kMiB);
+  budget_->GiveBackIdle();
+  EXPECT_EQ(asked, 2);
+  EXPECT_EQ(pool_->Statistics().idle, 0);
+  EXPECT_EQ(static_cast<const char*>(kept)[0], 1);
+  EXPECT_NE(Take(110 * kMiB), nullptr);  // 256 - 100 - 16 - 20, of which the caches had 50
+}
+
 TEST_F(BudgetTest, TheErrorSaysWhatWasAskedWhatIsHeldAndWhatToChange) {
   options_.instruction = [] { return "backward layer3"; };
   options_.largest_holders = [] { return "weights 60 MiB"; };

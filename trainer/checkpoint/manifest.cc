@@ -56,6 +56,7 @@ absl::StatusOr<Manifest> FromJson(const Json& json) {
   manifest.world_size = static_cast<int>(Count(json, "world_size"));
   manifest.info.must_match = json.at("must_match").get<std::map<std::string, std::string>>();
   manifest.info.noted = json.at("noted").get<std::map<std::string, std::string>>();
+  if (json.contains("state")) manifest.info.state = json.at("state").get<std::map<std::string, std::string>>();
   for (const auto& [name, file] : json.at("files").items()) {
     // Files lie beside the manifest: a name that leads elsewhere was not written by us.
     if (name.empty() || name.find('/') != std::string::npos || name == "." || name == "..") {
@@ -111,7 +112,8 @@ absl::StatusOr<std::string> ManifestToJson(const Manifest& manifest) {
                {"step", manifest.info.step},
                {"world_size", manifest.world_size},
                {"must_match", manifest.info.must_match},
-               {"noted", manifest.info.noted}};
+               {"noted", manifest.info.noted},
+               {"state", manifest.info.state}};
   json["files"] = Json::object();
   for (const auto& [name, file] : manifest.files) {
     json["files"][name] = {{"bytes", file.bytes}, {"crc32c", CrcText(file.crc32c)}};

@@ -1,7 +1,7 @@
 // What a checkpoint's manifest.json says: which bytes of which files make up which tensor.
 //
 //   {"format": "stowage-checkpoint", "format_version": 1, "step": 200, "world_size": 2,
-//    "must_match": {"model.layers": "6", ...}, "noted": {"threads": "2", ...},
+//    "must_match": {"model.layers": "6", ...}, "noted": {"threads": "2", ...}, "state": {"micro_batch": "4", ...},
 //    "files": {"rank-00000.safetensors": {"bytes": 1234, "crc32c": "e3069283"}, "config.yaml": {...}, ...},
 //    "tensors": {"layer.0.attn.qkv.weight": {"dtype": "F32", "shape": [384, 1152],
 //                "ranges": [{"file": "rank-00000.safetensors", "offset": 4096, "first": 0, "numel": 442368}]}, ...},
@@ -10,6 +10,7 @@
 // `offset` counts bytes from the start of the file, `first` and `numel` elements of the logical tensor, row-major. The
 // ranges of a tensor are in order and cover it once. `manifest_crc32c` is the CRC-32C of this JSON without that key,
 // keys sorted, indented by one space: the manifest vouches for the other files, and this for the manifest.
+// A manifest without "state" is one of an earlier version of this program: there was none.
 // "format" and "format_version" keep their place and meaning in every later version. Plain data; torch-free.
 #ifndef STOWAGE_TRAINER_CHECKPOINT_MANIFEST_H_
 #define STOWAGE_TRAINER_CHECKPOINT_MANIFEST_H_
@@ -32,6 +33,7 @@ struct CheckpointInfo {
   int64_t step = 0;                               // updates done
   std::map<std::string, std::string> must_match;  // name -> value; a resume with another value is refused
   std::map<std::string, std::string> noted;       // name -> value; a difference is said (bits cannot be promised)
+  std::map<std::string, std::string> state;       // name -> value; where the run stands beside its tensors
   std::string config_yaml;                        // kept as config.yaml beside the manifest
   std::string plan_json;                          // kept as plan.json; empty: no such file
   std::string tokenizer_model;                    // kept as tokenizer.model, bytes; empty: no such file
