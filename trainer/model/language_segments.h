@@ -21,6 +21,7 @@ class EmbeddingSegment : public Segment {
   std::vector<at::Tensor> Forward(const std::vector<at::Tensor>& inputs, absl::Span<const Parameter> parameters,
                                   const SegmentContext& context) const override;
   bool ReadsMasters() const override { return true; }
+  bool BackwardReadsParameters() const override { return false; }
 
  private:
   const bool positions_;

@@ -45,6 +45,8 @@ struct GroupSpec {
   // Where a torch::nn module knows best: the starting values (fp32) of all parameters, in order, in place of their
   // `init`; a function of the seed. May throw. Called for one group at a time, so that one group's are held.
   std::function<std::vector<at::Tensor>(uint64_t seed)> initial_values;
+  // What is split over ranks: 0 nothing, 1 optimizer state, 2 gradients too, 3 parameters too (ApplySharding()).
+  int zero_stage = 0;
 };
 
 // Where the gradient of one parameter is summed up over a step: a view of its group's flat gradient buffer.

@@ -1,18 +1,12 @@
 #include "trainer/model/precision.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "base/check.h"
+#include "trainer/config/name_pattern.h"
 #include "trainer/config/nearest.h"
 
 namespace stowage {
 namespace {
-
-bool Matches(absl::string_view name, absl::string_view pattern) {
-  if (pattern.empty()) return name.empty();
-  if (pattern[0] != '*') return !name.empty() && name[0] == pattern[0] && Matches(name.substr(1), pattern.substr(1));
-  return Matches(name, pattern.substr(1)) || (!name.empty() && Matches(name.substr(1), pattern));
-}
 
 absl::Status NoSuchSegment(const std::string& pattern, const Model& model) {
   std::vector<std::string> names;
@@ -25,6 +19,18 @@ absl::Status NoSuchSegment(const std::string& pattern, const Model& model) {
                       : absl::StrCat("did you mean ", nearest, "?")));
 }
 
+std::vector<std::vector<bool>> ParametersIn(at::ScalarType dtype, const Model& model) {
+  std::vector<std::vector<bool>> wanted;
+  for (const GroupSpec& group : model.groups) wanted.emplace_back(group.parameters.size(), false);
+  for (const SegmentSpec& segment : model.segments) {
+    for (const ParameterId& id : segment.parameters) {
+      const bool kept = model.groups[id.group].parameters[id.parameter].keep_fp32;
+      if ((kept ? at::kFloat : segment.parameter_dtype()) == dtype) wanted[id.group][id.parameter] = true;
+    }
+  }
+  return wanted;
+}
+
 }  // namespace
 
 absl::Status ApplyPrecision(const std::string& precision, absl::Span<const std::string> fp32_segments, Model* model) {
@@ -35,7 +41,7 @@ absl::Status ApplyPrecision(const std::string& precision, absl::Span<const std::
   for (const std::string& pattern : fp32_segments) {
     bool found = false;
     for (size_t s = 0; s < model->segments.size(); ++s) {
-      if (!Matches(model->segments[s].name, pattern)) continue;
+      if (!MatchesPattern(model->segments[s].name, pattern)) continue;
       found = true;
       fp32[s] = true;
     }
@@ -46,15 +52,9 @@ absl::Status ApplyPrecision(const std::string& precision, absl::Span<const std::
 }
 
 std::vector<std::vector<bool>> Bf16Parameters(const Model& model) {
-  std::vector<std::vector<bool>> wanted;
-  for (const GroupSpec& group : model.groups) wanted.emplace_back(group.parameters.size(), false);
-  for (const SegmentSpec& segment : model.segments) {
-    if (segment.parameter_dtype() != at::kBFloat16) continue;
-    for (const ParameterId& id : segment.parameters) {
-      if (!model.groups[id.group].parameters[id.parameter].keep_fp32) wanted[id.group][id.parameter] = true;
-    }
-  }
-  return wanted;
+  return ParametersIn(at::kBFloat16, model);
 }
+
+std::vector<std::vector<bool>> Fp32Parameters(const Model& model) { return ParametersIn(at::kFloat, model); }
 
 }  // namespace stowage

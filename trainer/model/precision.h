@@ -22,8 +22,9 @@ namespace stowage {
 // InvalidArgument, nothing changed: another precision, or a name that no segment has (the nearest one is named).
 absl::Status ApplyPrecision(const std::string& precision, absl::Span<const std::string> fp32_segments, Model* model);
 
-// By group and parameter: whether some segment gets it in bf16.
+// By group and parameter: whether some segment gets it in bf16; and whether some segment gets it in fp32.
 std::vector<std::vector<bool>> Bf16Parameters(const Model& model);
+std::vector<std::vector<bool>> Fp32Parameters(const Model& model);
 
 }  // namespace stowage
 

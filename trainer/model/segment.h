@@ -17,6 +17,7 @@
 #include "absl/types/span.h"
 #include "trainer/data/batch.h"
 #include "trainer/model/parameter.h"
+#include "trainer/schedule/recompute_span.h"
 
 namespace stowage {
 
@@ -31,6 +32,7 @@ struct SegmentContext {
   const Batch* batch = nullptr;
   uint64_t random_key = 0;              // of (seed, step, micro-batch's index in the global batch, segment)
   at::ScalarType compute = at::kFloat;  // SegmentSpec::compute
+  double loss_scale = 1.0;              // the gradient that the loss will get: for those that need it in forward
 };
 
 class Segment {
@@ -56,6 +58,10 @@ class Segment {
   // itself: for a segment that reads little of them, as an embedding its rows, no copy in the compute dtype is made or
   // held.
   virtual bool ReadsMasters() const { return false; }
+
+  // Whether backward reads parameters' values. An embedding's does not: so under ZeRO 3 its matrix, often the largest of
+  // the model, need not be gathered once more.
+  virtual bool BackwardReadsParameters() const { return true; }
 
   // State that Forward changes and no gradient reaches (BatchNorm's running statistics): by name, unique in the model.
   // Floating ones are averaged over ranks before evaluation and save; others take the largest. Saved with the model.
@@ -84,6 +90,12 @@ struct SegmentSpec {
 struct Model {
   std::vector<GroupSpec> groups;
   std::vector<SegmentSpec> segments;
+  // Set by ApplySharding(): whether ranks sum up their gradients after each micro-batch, or once before the update; and
+  // how many sharded groups are gathered ahead of their use.
+  bool reduce_per_micro = false;
+  int gather_ahead = 1;
+  // Set by ApplyRecompute(): segments whose activations are computed again in backward.
+  RecomputeSpans recompute;
 };
 
 }  // namespace stowage

@@ -56,32 +56,61 @@ void Copy(const float* from, int64_t numel, float* to) {
 
 }  // namespace
 
-GroupState::GroupState(const GroupSpec& spec, int world_size, const std::vector<bool>& in_bf16)
+GroupState::GroupState(const GroupSpec& spec, int world_size, const std::vector<bool>& in_bf16, int rank,
+                       const std::vector<bool>& in_fp32)
     : spec_(spec),
       layout_(LayoutOf(spec, world_size)),
+      rank_(rank),
+      gradients_(spec_, layout_, rank),
       copied_(Chosen(in_bf16)),
       copy_layout_(CopyLayout(layout_, copied_)),
-      copy_leaves_(spec.parameters.size()),
-      slots_(spec.parameters.size()) {
-  STOWAGE_CHECK(in_bf16.empty() || static_cast<int>(in_bf16.size()) == layout_.parameters()) << in_bf16.size();
-  {
-    // Beside copies that segments work with, the masters are the optimizer's.
-    const bool masters = !copied_.empty();
-    parameters_ =
-        TrackedZeros(absl::StrCat(spec_.name, masters ? " master weights" : " parameters"), {layout_.whole_numel()},
-                     at::kFloat, masters ? Category::kOptimizer : Category::kParameters);
+      copy_leaves_(spec.parameters.size()) {
+  for (const std::vector<bool>* marks : {&in_bf16, &in_fp32}) {
+    STOWAGE_CHECK(marks->empty() || static_cast<int>(marks->size()) == layout_.parameters()) << marks->size();
   }
+  if (sharded()) {
+    const std::vector<bool> all(spec.parameters.size(), true);
+    sharded_ =
+        std::make_unique<ShardedParameters>(spec_, layout_, world_size, rank, in_fp32.empty() ? all : in_fp32, in_bf16);
+  } else {
+    MakeReplicated();
+  }
+  MakeRanges();
+}
+
+void GroupState::MakeReplicated() {
+  // Beside copies that segments work with, the masters are the optimizer's.
+  const bool masters = !copied_.empty();
+  parameters_ =
+      TrackedZeros(absl::StrCat(spec_.name, masters ? " master weights" : " parameters"), {layout_.whole_numel()},
+                   at::kFloat, masters ? Category::kOptimizer : Category::kParameters);
   for (int i = 0; i < layout_.parameters(); ++i) {
     at::Tensor leaf =
         parameters_.narrow(0, layout_.offset(i), layout_.numel(i)).view(spec_.parameters[i].shape).detach();
-    leaf.set_requires_grad(true);
-    leaves_.push_back(leaf);
-    ranges_.push_back({layout_.offset(i), layout_.offset(i) + layout_.numel(i), 1.0, spec_.parameters[i].decay()});
+    leaves_.push_back(leaf.set_requires_grad(true));
   }
 }
 
+void GroupState::MakeRanges() {
+  const int64_t begin = owned_begin(), end = begin + owned_numel();
+  int64_t done = 0;
+  for (int i = 0; i < layout_.parameters(); ++i) {
+    const int64_t first = std::max(begin, layout_.offset(i)) - begin;
+    const int64_t last = std::min(end, layout_.offset(i) + layout_.numel(i)) - begin;
+    // One for each parameter, even if nothing of it is owned: TakeCopies counts on it.
+    const bool empty = first >= last;
+    ranges_.push_back({empty ? done : first, empty ? done : last, 1.0, spec_.parameters[i].decay()});
+    done = ranges_.back().end;
+  }
+}
+
+float* GroupState::parameters_data() {
+  STOWAGE_CHECK(!sharded()) << spec_.name << ": ZeRO " << spec_.zero_stage;
+  return parameters_.data_ptr<float>();
+}
+
 void GroupState::TakeCopies() {
-  if (copied_.empty() || copies_.defined()) return;
+  if (sharded() || copied_.empty() || copies_.defined()) return;
   copies_ = TrackedEmpty(absl::StrCat(spec_.name, " parameters"), {CopyNumel(layout_, copy_layout_)}, at::kBFloat16,
                          Category::kParameters);
   for (size_t k = 0; k < copied_.size(); ++k) {
@@ -116,20 +145,20 @@ void GroupState::ParametersWritten() {
   parameters_written_ = true;
 }
 
-void GroupState::TakeInitialValues(const std::vector<at::Tensor>& values) {
-  STOWAGE_CHECK(values.size() == spec_.parameters.size()) << spec_.name << ": " << values.size() << " values";
+void GroupState::InitialValues(uint64_t seed, float* whole) const {
+  std::vector<at::Tensor> given;
+  if (spec_.initial_values) given = spec_.initial_values(seed);
+  STOWAGE_CHECK(!spec_.initial_values || given.size() == spec_.parameters.size())
+      << spec_.name << ": " << given.size() << " values";
   for (int i = 0; i < layout_.parameters(); ++i) {
-    const at::Tensor value = values[i].contiguous();
-    STOWAGE_CHECK(value.numel() == layout_.numel(i)) << spec_.parameters[i].name;
-    Copy(value.const_data_ptr<float>(), value.numel(), parameters_data() + layout_.offset(i));
-  }
-}
-
-void GroupState::Initialize(uint64_t seed) {
-  if (spec_.initial_values) TakeInitialValues(spec_.initial_values(seed));
-  for (int i = 0; i < layout_.parameters() && !spec_.initial_values; ++i) {
     const ParameterSpec& p = spec_.parameters[i];
-    float* to = parameters_data() + layout_.offset(i);
+    float* to = whole + layout_.offset(i);
+    if (spec_.initial_values) {
+      const at::Tensor value = given[i].contiguous();
+      STOWAGE_CHECK(value.numel() == layout_.numel(i)) << p.name;
+      Copy(value.const_data_ptr<float>(), value.numel(), to);
+      continue;
+    }
     switch (p.init.kind) {
       case Init::Kind::kZeros:
         Fill(to, to + layout_.numel(i), 0.0f);
@@ -147,12 +176,57 @@ void GroupState::Initialize(uint64_t seed) {
         break;
     }
   }
+}
+
+void GroupState::Initialize(uint64_t seed) {
+  if (!sharded()) {
+    InitialValues(seed, parameters_data());
+    ParametersWritten();
+    return;
+  }
+  const at::Tensor whole = TrackedZeros(absl::StrCat(spec_.name, " starting values"), {layout_.whole_numel()},
+                                        at::kFloat, Category::kParameters);
+  InitialValues(seed, whole.data_ptr<float>());
+  KeepParameters(whole.const_data_ptr<float>());
+}
+
+void GroupState::KeepParameters(const float* whole) {
+  if (sharded()) {
+    sharded_->Keep(whole);
+    return;
+  }
+  if (whole != parameters_data()) Copy(whole, layout_.whole_numel(), parameters_data());
   ParametersWritten();
 }
 
+void GroupState::KeepOptimizerState(int k, const float* whole) {
+  const float* const owned = whole + owned_begin();
+  if (owned != optimizer_data(k)) Copy(owned, owned_numel(), optimizer_data(k));
+}
+
+void GroupState::Release() {
+  if (sharded()) {
+    sharded_->ReleaseGathered();
+  } else {
+    ReleaseCopies();
+  }
+}
+
+void GroupState::TakeGathered() {
+  STOWAGE_CHECK(sharded()) << spec_.name;
+  sharded_->TakeGathered();
+}
+
+std::vector<Event> GroupState::Gather(Communicator& communicator) {
+  STOWAGE_CHECK(sharded()) << spec_.name;
+  return sharded_->Gather(communicator);
+}
+
 Parameter GroupState::parameter(int i, at::ScalarType dtype, bool with_gradient) {
-  GradientSlot* slot = with_gradient ? &slots_[i] : nullptr;
-  if (dtype == at::kFloat || spec_.parameters[i].keep_fp32) return {leaves_[i], slot};
+  GradientSlot* slot = with_gradient ? gradients_.slot(i) : nullptr;
+  const bool fp32 = dtype == at::kFloat || spec_.parameters[i].keep_fp32;
+  if (sharded()) return {sharded_->leaf(i, fp32 ? at::kFloat : dtype), slot};
+  if (fp32) return {leaves_[i], slot};
   STOWAGE_CHECK(dtype == at::kBFloat16 && parameters_written_ &&
                 std::find(copied_.begin(), copied_.end(), i) != copied_.end())
       << spec_.parameters[i].name << " in " << c10::toString(dtype);
@@ -160,42 +234,11 @@ Parameter GroupState::parameter(int i, at::ScalarType dtype, bool with_gradient)
   return {copy_leaves_[i], slot};
 }
 
-void GroupState::BeginGradients(Take take) {
-  for (GradientSlot& slot : slots_) slot.BindWhenWritten([this] { TakeGradients(); });
-  if (gradients_.defined() || take == Take::kNow) TakeGradients();
-}
-
-void GroupState::TakeGradients() {
-  if (!gradients_.defined()) {
-    gradients_ =
-        TrackedEmpty(absl::StrCat(spec_.name, " gradients"), {layout_.whole_numel()}, at::kFloat, Category::kGradients);
-    // Padding takes part in reductions and norms, so it must be zero; parameters' own parts are written by slots.
-    int64_t end = 0;
-    for (int i = 0; i < layout_.parameters(); ++i) {
-      Fill(gradients_data() + end, gradients_data() + layout_.offset(i), 0.0f);
-      end = layout_.offset(i) + layout_.numel(i);
-    }
-    Fill(gradients_data() + end, gradients_data() + layout_.whole_numel(), 0.0f);
-  }
-  for (int i = 0; i < layout_.parameters(); ++i) {
-    slots_[i].Bind(gradients_.narrow(0, layout_.offset(i), layout_.numel(i)).view(spec_.parameters[i].shape));
-  }
-}
-
-void GroupState::FinishGradients() {
-  for (GradientSlot& slot : slots_) slot.ZeroIfUnwritten();
-}
-
-void GroupState::ReleaseGradients() {
-  for (GradientSlot& slot : slots_) slot = GradientSlot();
-  gradients_ = at::Tensor();
-}
-
 void GroupState::EnsureOptimizerState(const Optimizer& optimizer) {
   if (has_optimizer_state()) return;
   std::vector<at::Tensor> states;
   for (size_t k = 0; k < optimizer.state_tensors().size(); ++k) {
-    states.push_back(TrackedZeros(absl::StrCat(spec_.name, " ", optimizer.state_tensors()[k]), {layout_.whole_numel()},
+    states.push_back(TrackedZeros(absl::StrCat(spec_.name, " ", optimizer.state_tensors()[k]), {owned_numel()},
                                   at::kFloat, Category::kOptimizer));
   }
   optimizer_state_ = std::move(states);
@@ -205,7 +248,7 @@ void GroupState::Update(const Optimizer& optimizer, const UpdateScalars& scalars
   STOWAGE_CHECK(has_gradients()) << spec_.name;
   std::vector<float*> states;
   for (at::Tensor& state : optimizer_state_) states.push_back(state.data_ptr<float>());
-  optimizer.Update(parameters_data(), gradients_data(), states, ranges_, scalars);
+  optimizer.Update(masters(), gradients_.for_update(), states, ranges_, scalars);
   parameters_written_ = true;
   copies_written_ = copies_.defined();
 }

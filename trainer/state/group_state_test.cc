@@ -6,10 +6,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <thread>
+#include <vector>
 
 #include "kernels/bf16.h"
 #include "kernels/dry.h"
 #include "memory/counting_allocator.h"
+#include "memory/test_books.h"
+#include "sharding/in_process_group.h"
 
 namespace stowage {
 namespace {
@@ -76,7 +80,7 @@ TEST(GroupStateTest, CopiesThatWereReleasedAreMadeAnewByWhoeverWantsThemFirst) {
   ASSERT_TRUE(optimizer.ok());
   group.EnsureOptimizerState(**optimizer);
   for (const bool taken_before : {true, false}) {
-    group.ReleaseCopies();
+    group.Release();
     if (taken_before) group.TakeCopies();
     group.BeginGradients(GroupState::Take::kNow);
     group.FinishGradients();
@@ -134,8 +138,7 @@ TEST(GroupStateTest, EveryCopyStartsAtACacheLine) {
 }
 
 TEST(GroupStateTest, WorkingWeightsInBf16TakeHalfTheBytesAndTheMastersAreCountedApart) {
-  static Ledger* const ledger = new Ledger;
-  ASSERT_TRUE(InstallCountingAllocator(ledger).ok());
+  Ledger* const ledger = &TestBooks();
   GroupSpec spec;
   spec.name = "layer.0";
   spec.parameters = {{"up.weight", {4096, 1024}, Init::Zeros()}};
@@ -153,7 +156,7 @@ TEST(GroupStateTest, WorkingWeightsInBf16TakeHalfTheBytesAndTheMastersAreCounted
   group.parameter(0, at::kBFloat16, false);
   EXPECT_EQ(bytes(Category::kParameters) - before, fp32 / 2);
   EXPECT_EQ(bytes(Category::kOptimizer) - optimizer_before, fp32);
-  group.ReleaseCopies();
+  group.Release();
   EXPECT_EQ(bytes(Category::kParameters), before);
 
   const std::unique_ptr<Optimizer> optimizer = *MakeOptimizer(OptimizerConfig());
@@ -194,6 +197,49 @@ TEST(GroupStateTest, ADryRunWritesNoParameter) {
       group.Update(**optimizer, UpdateScalars());
     }
     EXPECT_EQ(std::count(begin, begin + group.layout().whole_numel(), 7.0f), group.layout().whole_numel()) << given;
+  }
+}
+
+// What ranks own together, and what each of them reads after a gather, is what one rank alone would have.
+TEST(GroupStateTest, ShardsAndWhatIsGatheredFromThemAreThePartsOfTheWhole) {
+  constexpr int kRanks = 3;
+  const std::vector<bool> in_fp32 = {true, false, true, true};  // the third is read in both
+  GroupState alone(Spec(), kRanks, kInBf16);
+  alone.Initialize(1);
+  for (int stage = 1; stage <= 3; ++stage) {
+    GroupSpec spec = Spec();
+    spec.zero_stage = stage;
+    const auto communicators = InProcessGroup::Create(kRanks);
+    std::vector<std::thread> ranks;
+    for (int rank = 0; rank < kRanks; ++rank) {
+      ranks.emplace_back([&, rank] {
+        GroupState group(spec, kRanks, kInBf16, rank, in_fp32);
+        group.Initialize(1);
+        EXPECT_TRUE(std::equal(group.masters(), group.masters() + group.owned_numel(),
+                               alone.parameters_data() + group.owned_begin()));
+        const at::Tensor before = group.parameter(1, at::kBFloat16, false).value;
+        for (int time = 0; time < 2; ++time) {
+          group.TakeGathered();
+          for (const Event& event : group.Gather(*communicators[rank])) EXPECT_TRUE(event.Wait().ok());
+          for (int i = 0; i < group.layout().parameters(); ++i) {
+            const float* const value = alone.parameters_data() + group.layout().offset(i);
+            if (in_fp32[i]) {
+              const float* const fp32 = group.parameter(i, at::kFloat, false).value.const_data_ptr<float>();
+              EXPECT_TRUE(std::equal(fp32, fp32 + group.layout().numel(i), value)) << stage << " " << i;
+            }
+            if (!kInBf16[i]) continue;
+            const auto* bits =
+                static_cast<const uint16_t*>(group.parameter(i, at::kBFloat16, false).value.const_data_ptr());
+            for (int64_t k = 0; k < group.layout().numel(i); ++k) {
+              ASSERT_EQ(bits[k], kernels::Fp32ToBf16(value[k])) << stage << " " << i << " " << k;
+            }
+          }
+          group.Release();
+        }
+        EXPECT_TRUE(before.is_same(group.parameter(1, at::kBFloat16, false).value)) << "autograd knows one tensor";
+      });
+    }
+    for (std::thread& rank : ranks) rank.join();
   }
 }
 

@@ -4,11 +4,11 @@
 
 namespace stowage {
 
-GroupStates MakeGroupStates(const Model& model, int world_size) {
-  const std::vector<std::vector<bool>> in_bf16 = Bf16Parameters(model);
+GroupStates MakeGroupStates(const Model& model, int world_size, int rank) {
+  const std::vector<std::vector<bool>> in_bf16 = Bf16Parameters(model), in_fp32 = Fp32Parameters(model);
   GroupStates states;
   for (size_t g = 0; g < model.groups.size(); ++g) {
-    states.push_back(std::make_unique<GroupState>(model.groups[g], world_size, in_bf16[g]));
+    states.push_back(std::make_unique<GroupState>(model.groups[g], world_size, in_bf16[g], rank, in_fp32[g]));
   }
   return states;
 }

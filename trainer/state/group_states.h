@@ -13,8 +13,9 @@ namespace stowage {
 using GroupStates = std::vector<std::unique_ptr<GroupState>>;
 
 // Groups are made one after another, with values still to be written, and with copies in bf16 of what `model`'s
-// segments get in bf16: so their compute dtypes are set before. Throws what LibTorch throws when memory is short.
-GroupStates MakeGroupStates(const Model& model, int world_size);
+// segments get in bf16: so their compute dtypes and ZeRO stages are set before. `rank`: whose shards these are, where
+// anything is sharded. Throws what LibTorch throws when memory is short.
+GroupStates MakeGroupStates(const Model& model, int world_size, int rank = 0);
 
 // What `segment` gets, each in the dtype it computes in. `with_gradient`: see GroupState::parameter().
 std::vector<Parameter> ParametersFor(const SegmentSpec& segment, const GroupStates& groups, bool with_gradient);
