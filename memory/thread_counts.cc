@@ -92,4 +92,10 @@ std::vector<ThreadCount> ThreadCounts() {
   return counts;
 }
 
+int64_t AllocationsOfOtherThreads() {
+  int64_t allocations = 0;
+  for (const ThreadCount& thread : ThreadCounts()) allocations += thread.allocations;
+  return mine == nullptr ? allocations : allocations - mine->allocations.load(std::memory_order_relaxed);
+}
+
 }  // namespace stowage

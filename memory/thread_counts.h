@@ -23,6 +23,10 @@ void CountAllocation(int64_t bytes);
 // allocates meanwhile may show an allocation without its bytes.
 std::vector<ThreadCount> ThreadCounts();
 
+// Allocations of all threads but the calling one, ended ones included. Right in a forked child too, where the thread
+// has another id than when it began to count. Thread-safe.
+int64_t AllocationsOfOtherThreads();
+
 }  // namespace stowage
 
 #endif  // STOWAGE_MEMORY_THREAD_COUNTS_H_

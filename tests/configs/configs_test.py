@@ -37,6 +37,25 @@ class ConfigsTest(runs.RunTest):
         self.assertGreaterEqual(len(glob.glob("configs/*.yaml")), 3)
 
 
+    def test_every_preset_is_included_by_an_experiment_and_trains(self):
+        presets = sorted(glob.glob("configs/presets/*.yaml"))
+        self.assertEqual([os.path.basename(p) for p in presets], ["guide.yaml", "production.yaml"])
+        for preset in presets:
+            with self.subTest(preset):
+                name = os.path.basename(preset).split(".")[0]
+                with open(self.config) as f:
+                    path = self.write(name + ".yaml", f"include: {os.path.abspath(preset)}\n" + f.read())
+                done = self.run_command([runs.BINARY, "config", path, "--resolved"])
+                self.assertEqual(done.returncode, 0, done.stderr)
+                resolved = yaml.safe_load(done.stdout)
+                self.assertEqual(resolved["model"]["width"], 32)  # the experiment's own keys win
+                host = resolved["memory"]["host"]
+                self.assertEqual(host, {"guide": "8GiB", "production": "50%"}[name])
+                done = self.train(name, ["train.steps=2", "optimizer.schedule.warmup_steps=1"], config=path)
+                self.assertTrue(self.report(name)["finished"])
+                self.assertIn("plan: memory.host: " + host, done.stdout)
+
+
 def add(path):
     name = os.path.splitext(os.path.basename(path))[0]
 

@@ -1,5 +1,6 @@
 """What the rehearsal before a run says of its tensors is what the run then holds, to the byte."""
 
+import csv
 import json
 import os
 import sys
@@ -50,6 +51,17 @@ IMAGE_CASES = {
     "mlp bf16": ["model.kind=mlp", "precision=bf16"],
     "lstm over rows": ["model.kind=rnn", "model.cell=lstm", "data.view=[28, 28]"],
 }
+
+
+def with_checksum(machine):
+    """A file of calibration as it is written: CRC-32C of the rest, without spaces and with sorted keys."""
+    machine = {key: value for key, value in machine.items() if key != "crc32c"}
+    crc = 0xffffffff
+    for byte in json.dumps(machine, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode():
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return json.dumps(dict(machine, crc32c=f"{crc ^ 0xffffffff:08x}"))
 
 
 def compared(report, phases=("init", "train", "eval", "save")):
@@ -136,6 +148,8 @@ class PredictionTest(runs.RunTest):
         plan = json.loads(refused.stdout)
         self.assertFalse(plan["fits"])
         self.assertIn("does not fit", refused.stderr)
+        # Where it would first be too much.
+        self.assertRegex(plan["budgets"][0]["first_over"], r"train step, instruction [0-9]+ \(.+\): holds [0-9]+ bytes")
         hint = plan["hints"][0]
         self.assertTrue(hint["fits"], plan["hints"])
         # train refuses in the same words, before anything is made.
@@ -143,9 +157,100 @@ class PredictionTest(runs.RunTest):
         self.assertEqual(again.stderr.splitlines()[-1], refused.stderr.splitlines()[-1])
         self.assertFalse(os.path.exists(self.path("refused")))
         # The first hint, followed.
+        helped = self.plan("--json", *(word for item in [*sets, f"{hint['key']}={hint['to']}"] for word in ("--set", item)))
+        self.assertEqual(json.loads(helped.stdout)["budgets"][0]["need_bytes"],
+                         plan["budgets"][0]["need_bytes"] - hint["saves_bytes"])
         self.train("helped", [*sets, f"{hint['key']}={hint['to']}"], config=self.text)
         limit = plan["budgets"][0]["limit_bytes"]
         self.assertLessEqual(self.report("helped")["measured"]["rss_peak_bytes"], limit)
+
+    def test_what_no_change_makes_fit_is_refused_and_that_is_said(self):
+        # As small as it can be already, and fixed so: libraries alone are more than the bound.
+        sets = ["train.micro_batch=1", "train.global_batch=1", "precision=bf16", "optimizer.kind=sgd",
+                "memory.host=32MiB"]
+        done = self.plan("--json", *(word for item in sets for word in ("--set", item)), expect=EXIT_DOES_NOT_FIT)
+        plan = json.loads(done.stdout)
+        self.assertFalse(plan["fits"])
+        self.assertEqual([hint for hint in plan["hints"] if hint["fits"]], [])
+        self.assert_one_clear_line(done, "memory.host: 32MiB: does not fit", "short by",
+                                   "no change of one key alone makes it fit")
+        again = self.train("fixed", sets, config=self.text, expect=EXIT_DOES_NOT_FIT)
+        self.assertEqual(again.stderr.splitlines()[-1], done.stderr.splitlines()[-1])
+        self.assertFalse(os.path.exists(self.path("fixed")))
+
+    def test_what_was_not_measured_is_listed_as_assumed(self):
+        sets = ["--set", "model.width=96", "--set", "train.micro_batch=2048", "--set", "train.global_batch=2048"]
+        large = json.loads(self.plan("--json", *sets, config=self.images).stdout)
+        found = {a["operator"]: a["argument_bytes"] for a in large["assumed"]}
+        self.assertIn("aten::convolution", found)
+        self.assertGreater(min(found.values()), 256 * 2**20)
+        said = self.plan(*sets, config=self.images).stdout
+        self.assertIn("Assumed, not measured", said)
+        self.assertIn("  aten::convolution, on up to ", said)
+        small = self.plan("--json", config=self.images)
+        self.assertEqual(json.loads(small.stdout)["assumed"], [])
+        self.assertNotIn("Assumed", self.plan(config=self.images).stdout)
+
+    def test_the_schedules_that_will_run_are_proved_sound(self):
+        sets = ["--set", "train.global_batch=11", "--set", "train.micro_batch=1"]
+        plan = json.loads(self.plan("--json", *sets).stdout)
+        found = {s["name"]: s["micro_batches"] for s in plan["verified_schedules"]}
+        self.assertEqual(found["train step"], 11)  # all of them, though three are rehearsed
+        self.assertEqual(len(found), 2)
+        self.assertIn("Schedules proved sound: train step (11 micro-batches, ", self.plan(*sets).stdout)
+
+    def test_the_profile_of_a_step_is_what_the_trace_of_one_measures(self):
+        # A step of 1,000 samples through layers of 1,000.
+        sets = ["model.kind=mlp", "model.width=1000", "train.micro_batch=1000", "train.global_batch=1000",
+                "train.steps=2", "train.eval_every=2"]
+        words = [word for item in sets for word in ("--set", item)]
+        done = self.plan("--json", *words, config=self.images)
+        played = json.loads(done.stdout)["instructions"]
+        first = next(i for i, row in enumerate(played) if row["phase"] == "step")
+        start = played[first - 1]["total_live_bytes"]
+        step = [row for row in played if row["phase"] == "step"]
+        self.train("traced", [*sets, "memory.trace=2"], config=self.images)
+        with open(self.path("traced/memory.csv")) as f:
+            trace = list(csv.DictReader(f))
+        rows = [row for row in trace if row["step"] == "2"]
+        before = [row for row in trace if row["step"] == "1" and row["name"] == "step"]
+        whole = [row for row in rows if row["name"] == "step"]
+        parts = [row for row in rows if row["name"] != "step"]
+        self.assertEqual([row["name"] for row in parts], [row["label"] for row in step])
+        self.assertEqual([int(row["host_peak_bytes_total"]) for row in parts], [row["total_peak_bytes"] for row in step])
+        rise = max(row["total_peak_bytes"] for row in step) - start
+        measured = int(whole[0]["host_peak_bytes_total"]) - int(before[0]["host_live_bytes_total"])
+        self.assertLess(abs(rise / measured - 1), 0.01)
+        self.assertTrue(all(float(row["duration_us"]) >= 0 for row in parts))
+        profile = self.plan("--profile", *words, config=self.images).stdout
+        self.assertIn(f"memory profile of a step: start {start / 1e6:.1f} MB", profile)
+        self.assertIn(f"rise {rise / 1e6:.1f} MB; highest 20 instructions", profile)
+        self.assertIn("recompute none: no segment is run again", profile)
+
+    def test_a_file_of_calibration_of_another_machine_is_an_estimate_and_a_damaged_one_is_refused(self):
+        shipped = json.loads(open("trainer/calibration/machines/amd_epyc_zen5.json").read())
+        shipped["machine"]["cores"] += 1000
+        other = self.write("other.json", with_checksum(shipped))
+        plan = json.loads(self.plan("--json", "--machine", other).stdout)
+        self.assertIn("is of another machine", plan["machine_remark"])
+        self.assertIn("cores", plan["machine_remark"])
+        self.assertEqual({o["source"] for o in plan["outside"]}, {"estimated", "rehearsed"})
+        self.assertIn("is of another machine", self.plan("--machine", other).stdout)
+        text = open(other).read()
+        damaged = {
+            "cut.json": text[:len(text) // 2],
+            "altered.json": text.replace('"libraries": ', '"libraries": 1'),
+            "empty.json": "",
+            "list.json": "[]",
+        }
+        for name, words in damaged.items():
+            with self.subTest(name):
+                path = self.write(name, words)
+                done = self.plan("--machine", path, expect=runs.EXIT_FAILURE)
+                self.assertEqual(done.stdout, "")
+                self.assert_one_clear_line(done, path, "stowage calibrate")
+        done = self.plan("--machine", self.path("none.json"), expect=runs.EXIT_FAILURE)
+        self.assert_one_clear_line(done, "none.json")
 
     def test_ranks_that_cannot_be(self):
         for ranks in ("0", "-1", "1000001", "99999999999999999999", "two"):

@@ -39,7 +39,7 @@ setup STOWAGE_NO_INSTALL=1 -- --tests
 expect_status 1
 for package in bazel-bootstrap g++ unzip libopenmpi-dev openmpi-bin libabsl-dev libyaml-cpp-dev libcli11-dev libhwy-dev \
   nlohmann-json3-dev libisal-dev libdnnl-dev zlib1g-dev libsentencepiece-dev bible-kjv dataset-fashion-mnist \
-  python3-venv libgtest-dev libgmock-dev libbenchmark-dev cmake libjemalloc2 ca-certificates; do
+  python3-venv libgtest-dev libgmock-dev libbenchmark-dev cmake chromium-headless-shell libjemalloc2 ca-certificates; do
   expect_output "$package"
 done
 expect_output "apt-get install --no-install-recommends"
@@ -51,6 +51,7 @@ expect_nothing_called
 start "without --tests, what only tests need is not asked for"
 setup STOWAGE_NO_INSTALL=1 --
 expect_no_output "libgtest-dev"
+expect_no_output "chromium"
 expect_no_output "STOWAGE_PYTHON"
 
 start "another distribution gets the same list and no apt call"

@@ -39,6 +39,7 @@ header|gmock/gmock.h|libgmock-dev|GoogleMock 1.12
 header|benchmark/benchmark.h|libbenchmark-dev|Google Benchmark 1.7
 command|python3|python3|sums up test results
 command|cmake|cmake|CMake 3.25, builds the project that uses the installed library
+command|chromium-headless-shell|chromium-headless-shell|a browser of 98 MB, opens the page of stowage plan --html
 file|usr/lib/x86_64-linux-gnu/libjemalloc.so.2|libjemalloc2|jemalloc 5.3, for tools/bench allocations
 file|usr/lib/x86_64-linux-gnu/libtcmalloc_minimal.so.4|libtcmalloc-minimal4|tcmalloc 2.10, for tools/bench allocations
 file|usr/lib/x86_64-linux-gnu/libmimalloc.so.2|libmimalloc2.0|mimalloc 2.0, for tools/bench allocations

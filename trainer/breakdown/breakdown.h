@@ -46,6 +46,7 @@ struct FormulaBreakdown {
   // nullopt where the formula does not say what is kept: fp32_segments, or LibTorch's attention with grouped heads.
   std::optional<ActivationBytes> activations;
   ActivationBytes literature;          // of a layer in the element size of the config's precision
+  // Both with `activations`, or with the literature's where there are none, which is said beside them.
   int64_t activations_recomputed = 0;  // each layer from its input: section 5 of the paper; not built
   std::vector<StageRow> stages;
 };

@@ -122,6 +122,25 @@ TEST(BreakdownTest, WhatTheFormulaDoesNotKnowIsNotGuessed) {
   EXPECT_FALSE(BreakdownOf(config, 1, nullptr)->formula->activations.has_value());
 }
 
+TEST(BreakdownTest, SumsWithTheLiteraturesActivationsAreLabelled) {
+  const auto said = [](const Config& config) {
+    const auto breakdown = BreakdownOf(config, 8, nullptr);
+    const std::string text = absl::StrJoin(BreakdownLines(*breakdown), "\n");
+    const bool stages = absl::StrContains(text, "activations here are the literature's");
+    EXPECT_EQ(absl::StrContains(text, "with the literature's activations)"), stages) << text;
+    EXPECT_EQ(BreakdownJson(*breakdown)["formula"]["activations_source"], stages ? "literature" : "this run");
+    return stages;
+  };
+  Config config = Llama7B();
+  EXPECT_FALSE(said(config));
+  config.fp32_segments = {"head"};
+  EXPECT_TRUE(said(config));
+  config = Llama7B();
+  config.model.attention = "fused";
+  config.model.kv_heads = 8;
+  EXPECT_TRUE(said(config));
+}
+
 TEST(BreakdownTest, RefusesSizesThatAreStillAutoAndNoRanks) {
   Config config = Llama7B();
   EXPECT_EQ(BreakdownOf(config, 0, nullptr).status().code(), absl::StatusCode::kInvalidArgument);

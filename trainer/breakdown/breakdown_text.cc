@@ -81,7 +81,8 @@ void ActivationLines(const FormulaBreakdown& formula, const Unit& unit, std::vec
   lines->push_back(
       "  literature: Korthikanti et al. 2022, sbh (34 + 5 as/h) a layer in 16 bits, with dropout, and logits");
   lines->push_back(absl::StrCat("  with each layer recomputed from its input: ", unit(formula.activations_recomputed),
-                                " ", unit.name(), " (formula, not rehearsed; not built yet)"));
+                                " ", unit.name(), " (formula, not rehearsed; not built yet",
+                                formula.activations.has_value() ? ")" : "; with the literature's activations)"));
 }
 
 void StageLines(const FormulaBreakdown& formula, const Unit& unit, std::vector<std::string>* lines) {
@@ -102,6 +103,9 @@ void StageLines(const FormulaBreakdown& formula, const Unit& unit, std::vector<s
     lines->push_back(line);
   }
   lines->push_back("  sum: with activations; without padding, gathered groups, and what no tensor accounts for");
+  if (!formula.activations.has_value()) {
+    lines->push_back("  activations here are the literature's: there is no formula for what this run keeps");
+  }
 }
 
 Json StatesJson(const StateBytes& states) {
@@ -129,6 +133,8 @@ Json FormulaJson(const FormulaBreakdown& formula) {
   if (formula.activations.has_value()) json["activations"] = ActivationsJson(*formula.activations);
   json["activations_literature"] = ActivationsJson(formula.literature);
   json["activations_recomputed"] = formula.activations_recomputed;
+  // Of "activations_recomputed" and of the totals of "stages".
+  json["activations_source"] = formula.activations.has_value() ? "this run" : "literature";
   json["stages"] = Json::array();
   for (const StageRow& row : formula.stages) {
     Json fits = Json::object();

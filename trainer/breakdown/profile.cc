@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
@@ -14,6 +15,7 @@ double Mb(int64_t bytes) { return static_cast<double>(bytes) / 1e6; }
 
 MemoryProfile ProfileOf(const Prediction& prediction, const std::string& phase, int top) {
   MemoryProfile profile;
+  profile.recompute = prediction.recompute;
   int64_t before = 0;  // what the last instruction left, of whatever phase
   bool begun = false;
   for (const InstructionPrediction& instruction : prediction.instructions) {
@@ -27,6 +29,7 @@ MemoryProfile ProfileOf(const Prediction& prediction, const std::string& phase, 
       row.rise_bytes = row.peak_bytes - profile.start_bytes;
       row.change_bytes = instruction.total_live_bytes - before;
       profile.peak_bytes = std::max(profile.peak_bytes, row.peak_bytes);
+      if (absl::StartsWith(row.label, "recompute ")) ++profile.recomputations;
       profile.timeline.push_back(std::move(row));
     }
     before = instruction.total_live_bytes;
@@ -56,6 +59,10 @@ std::vector<std::string> ProfileLines(const MemoryProfile& profile) {
     lines.push_back(absl::StrFormat("  %5d %-28s %12.1f %+12.1f %+12.1f", row.number, row.label, Mb(row.peak_bytes),
                                     Mb(row.rise_bytes), Mb(row.change_bytes)));
   }
+  lines.push_back(profile.recomputations == 0
+                      ? absl::StrCat("  recompute ", profile.recompute, ": no segment is run again")
+                      : absl::StrCat("  recompute ", profile.recompute, ": ", profile.recomputations,
+                                     " times a segment is run again for its backward"));
   return lines;
 }
 

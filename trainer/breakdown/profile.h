@@ -25,6 +25,8 @@ struct MemoryProfile {
   int64_t start_bytes = 0;  // held when the phase begins: what the instruction before it left
   int64_t peak_bytes = 0;   // of the phase
   std::vector<ProfileRow> timeline;
+  std::string recompute;       // the policy: "none"
+  int64_t recomputations = 0;  // segments that the phase runs forward again
 
   int64_t rise_bytes() const { return peak_bytes - start_bytes; }
 };

@@ -28,7 +28,19 @@ TEST(ProfileTest, StartIsWhatTheInstructionBeforeLeftAndRiseIsBeyondIt) {
   ASSERT_EQ(profile.timeline.size(), 3u);
   EXPECT_EQ(profile.timeline[2].rise_bytes, 140);
   EXPECT_EQ(profile.timeline[2].change_bytes, -110);
-  EXPECT_EQ(ProfileLines(profile).size(), 5u);
+  EXPECT_EQ(ProfileLines(profile).size(), 6u);
+}
+
+TEST(ProfileTest, HowOftenASegmentIsRunAgainIsSaid) {
+  Prediction prediction;
+  prediction.recompute = "none";
+  prediction.instructions = {Of("step", "forward a", 1, 2), Of("step", "backward a", 1, 2)};
+  EXPECT_TRUE(absl::StrContains(ProfileLines(ProfileOf(prediction, "step")).back(), "none: no segment is run again"));
+  prediction.recompute = "every";
+  prediction.instructions.push_back(Of("step", "recompute a", 1, 2));
+  prediction.instructions.push_back(Of("eval", "recompute a", 1, 2));
+  EXPECT_EQ(ProfileOf(prediction, "step").recomputations, 1);
+  EXPECT_TRUE(absl::StrContains(ProfileLines(ProfileOf(prediction, "step")).back(), "every: 1 times a segment"));
 }
 
 TEST(ProfileTest, TheHighestAreShownInTheOrderInWhichTheyArePlayed) {

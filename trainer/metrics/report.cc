@@ -55,6 +55,14 @@ absl::Status WriteReport(const std::string& path, const Report& report) {
     entry["peak_bytes"] = high.peak_bytes;
     json["measured"]["highest_instructions"].push_back(std::move(entry));
   }
+  if (report.first_difference.has_value()) {
+    const MarkDifference& first = *report.first_difference;
+    Json entry = {{"phase", first.phase}, {"instruction", first.instruction}};
+    if (first.micro_batch >= 0) entry["micro_batch"] = first.micro_batch;
+    entry["predicted_bytes"] = first.predicted_bytes;
+    entry["measured_bytes"] = first.measured_bytes;
+    json["first_difference"] = std::move(entry);
+  }
   if (report.planned.has_value()) {
     json["planned"] = {{"arena_bytes", report.planned->arena_bytes},
                        {"peak_live_bytes", report.planned->peak_live_bytes},

@@ -25,11 +25,20 @@ struct PlannedArena {
 
 // An instruction that held much.
 struct HighInstruction {
-  std::string phase;        // "train"
-  std::string instruction;  // "backward h.3.attn"
-  int micro_batch = -1;     // -1: of none, or of all
-  int64_t times = 0;        // played
+  std::string phase;                          // "train"
+  std::string instruction;                    // "backward h.3.attn"
+  int micro_batch = -1;                       // -1: of none, or of all
+  int64_t times = 0;                          // played
   std::map<std::string, int64_t> peak_bytes;  // "total" and by category
+};
+
+// Where what was held first parted from what the rehearsal had said.
+struct MarkDifference {
+  std::string phase;        // of the rehearsal: "first step"
+  std::string instruction;  // "forward h.3.attn"
+  int micro_batch = -1;     // -1: of none, or of all
+  int64_t predicted_bytes = 0;
+  int64_t measured_bytes = 0;  // at its most within the instruction
 };
 
 // Plain data. What is nullopt or an empty map is not in the file: a field whose source is not there is absent, never 0.
@@ -48,10 +57,11 @@ struct Report {
   // The same as the rehearsal before the run had it, and its VmHWM; "predicted" in the file, beside "measured".
   std::map<std::string, std::map<std::string, int64_t>> predicted_phase_peak_bytes;
   std::optional<int64_t> predicted_rss_peak_bytes;
+  std::optional<MarkDifference> first_difference;  // rank 0's; nullopt: no instruction differs, or none was rehearsed
   std::vector<HighInstruction> highest_instructions;  // of rank 0, the highest first
-  std::optional<PlannedArena> planned;                 // rank 0's, where steps followed a plan
-  int64_t rss_peak_bytes = 0;                          // VmHWM of rank 0
-  std::optional<MemoryTable> memory;                   // what it was made of, rank 0
+  std::optional<PlannedArena> planned;                // rank 0's, where steps followed a plan
+  int64_t rss_peak_bytes = 0;                         // VmHWM of rank 0
+  std::optional<MemoryTable> memory;                  // what it was made of, rank 0
   int world_size = 1;
   int threads = 1;                              // per rank
   std::map<std::string, std::string> versions;  // "stowage", "libtorch", "mpi", "cpu"... -> text

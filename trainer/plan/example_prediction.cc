@@ -127,6 +127,9 @@ Prediction ExamplePrediction() {
   p.budgets = {{"memory.host", "50%", rss - 32 * kMiB, "50 % of the memory cgroup's", rss}};
   p.hints = {{"train.micro_batch", "4", "2", 63 * kMiB, true, "the losses' bits"},
              {"precision", "fp32", "bf16", 20 * kMiB, false, "the losses"}};
+  p.budgets[0].first_over = "train step, instruction 4 (forward h.1.ffn micro 0): holds 181 MiB of tensors";
+  p.assumed = {{"aten::convolution", 300 * kMiB}};
+  p.schedules = {{"train step", 2, 26}, {"evaluation", 1, 7}};
   p.seconds = 0.31;
   return p;
 }

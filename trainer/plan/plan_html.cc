@@ -54,6 +54,9 @@ std::string Head(const Prediction& p) {
         &out,
         Element("p", VerdictWords(budget), budget.fits() ? " class=\"verdict fits\"" : " class=\"verdict short\""),
         "\n");
+    if (!budget.first_over.empty()) {
+      absl::StrAppend(&out, Element("p", absl::StrCat("first over it: ", budget.first_over)), "\n");
+    }
   }
   if (p.budgets.empty()) absl::StrAppend(&out, Element("p", "No budget is set: nothing to judge by."), "\n");
   if (!p.budgets.empty() && !p.rss_peak_bytes.has_value()) {
@@ -64,6 +67,7 @@ std::string Head(const Prediction& p) {
     for (const Hint& hint : p.hints) absl::StrAppend(&out, Element("li", HintWords(hint)), "\n");
     absl::StrAppend(&out, "</ul>\n");
   }
+  if (!p.fits() && (p.hints.empty() || !p.hints[0].fits)) absl::StrAppend(&out, Element("p", kNothingHelps), "\n");
   return out;
 }
 
@@ -124,6 +128,20 @@ std::string ResidentTable(const Prediction& p) {
   absl::StrAppend(&out, "</tbody>\n<tfoot>");
   row("predicted peak resident", p.rss_peak_bytes, p.rss_peak_bytes.has_value() ? "" : "not known");
   return absl::StrCat(out, "</tfoot>\n</table>\n");
+}
+
+// What a rehearsal could not measure, and what it proved.
+std::string Footnotes(const Prediction& p) {
+  std::string out;
+  const std::vector<std::string> assumed = AssumedWords(p);
+  if (!assumed.empty()) {
+    absl::StrAppend(&out, Element("p", assumed[0]), "\n<ul>\n");
+    for (size_t i = 1; i < assumed.size(); ++i) absl::StrAppend(&out, Element("li", assumed[i]), "\n");
+    absl::StrAppend(&out, "</ul>\n");
+  }
+  const std::string schedules = ScheduleWords(p);
+  if (!schedules.empty()) absl::StrAppend(&out, Element("p", schedules), "\n");
+  return out;
 }
 
 // A drawing, the place of its read-out, and its instructions.
@@ -199,7 +217,7 @@ std::string PlanHtml(const Prediction& prediction) {
     absl::StrAppend(&out, PhaseSection(prediction, phase, categories));
   }
   if (prediction.instructions.empty()) absl::StrAppend(&out, "<p>No instructions were rehearsed.</p>\n");
-  absl::StrAppend(&out, PhaseTable(prediction), ResidentTable(prediction),
+  absl::StrAppend(&out, PhaseTable(prediction), ResidentTable(prediction), Footnotes(prediction),
                   Element("p", absl::StrFormat("Rehearsed in %.2f s.", prediction.seconds), " class=\"soft\""),
                   "\n<script type=\"application/json\" id=\"plan-data\">", Data(prediction, categories),
                   "</script>\n<script>", kPlanScript, "</script>\n</body>\n</html>\n");

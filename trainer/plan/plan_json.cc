@@ -58,8 +58,19 @@ ordered_json BudgetJson(const BudgetVerdict& budget) {
   if (budget.limit_bytes.has_value()) object["limit_bytes"] = *budget.limit_bytes;
   object["limit_source"] = ValidUtf8(budget.limit_source);
   object["need_bytes"] = budget.need_bytes;
+  object["first_over"] = ValidUtf8(budget.first_over);
   object["fits"] = budget.fits();
   return object;
+}
+
+ordered_json AssumedJson(const AssumedWorkspace& assumed) {
+  return {{"operator", ValidUtf8(assumed.name)}, {"argument_bytes", assumed.argument_bytes}};
+}
+
+ordered_json ScheduleJson(const VerifiedSchedule& schedule) {
+  return {{"name", ValidUtf8(schedule.name)},
+          {"micro_batches", schedule.micro_batches},
+          {"instructions", schedule.instructions}};
 }
 
 ordered_json HintJson(const Hint& hint) {
@@ -219,6 +230,18 @@ void ReadBudget(Reader& reader, BudgetVerdict* budget) {
   reader.Read("limit_bytes", &budget->limit_bytes);
   reader.Read("limit_source", &budget->limit_source);
   reader.Read("need_bytes", &budget->need_bytes);
+  reader.Read("first_over", &budget->first_over);
+}
+
+void ReadAssumed(Reader& reader, AssumedWorkspace* assumed) {
+  reader.Read("operator", &assumed->name);
+  reader.Read("argument_bytes", &assumed->argument_bytes);
+}
+
+void ReadSchedule(Reader& reader, VerifiedSchedule* schedule) {
+  reader.Read("name", &schedule->name);
+  reader.Read("micro_batches", &schedule->micro_batches);
+  reader.Read("instructions", &schedule->instructions);
 }
 
 void ReadHint(Reader& reader, Hint* hint) {
@@ -253,6 +276,8 @@ absl::StatusOr<Prediction> FromJson(const json& value) {
   reader.Read("instructions", &p.instructions, &ReadInstruction);
   reader.Read("tensors_peak_bytes", &p.tensors_peak_bytes);
   reader.Read("pool_peak_bytes", &p.pool_peak_bytes);
+  reader.Read("assumed", &p.assumed, &ReadAssumed);
+  reader.Read("verified_schedules", &p.schedules, &ReadSchedule);
   reader.Read("outside", &p.outside, &ReadOutside);
   reader.Read("rss_peak_bytes", &p.rss_peak_bytes);
   reader.Read("machine", &p.machine);
@@ -289,6 +314,8 @@ std::string PredictionJson(const Prediction& p) {
   object["machine"] = ValidUtf8(p.machine);
   object["machine_remark"] = ValidUtf8(p.machine_remark);
   object["outside"] = ListJson(p.outside, &OutsideJson);
+  object["assumed"] = ListJson(p.assumed, &AssumedJson);
+  object["verified_schedules"] = ListJson(p.schedules, &ScheduleJson);
   object["breakdown"] = ValidUtf8(p.breakdown);
   object["seconds"] = p.seconds;
   object["phases"] = ListJson(p.phases, &PhaseJson);

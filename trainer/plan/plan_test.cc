@@ -1,8 +1,8 @@
-#include <string>
-#include <vector>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
@@ -13,6 +13,7 @@
 #include "trainer/plan/plan_html.h"
 #include "trainer/plan/plan_json.h"
 #include "trainer/plan/plan_text.h"
+#include "trainer/plan/plan_words.h"
 
 namespace stowage {
 namespace {
@@ -32,6 +33,8 @@ TEST(PlanJsonTest, WhatIsReadIsWhatWasWritten) {
     EXPECT_EQ(read->fits(), prediction.fits());
     EXPECT_EQ(read->rss_peak_bytes, prediction.rss_peak_bytes);
     EXPECT_EQ(read->instructions.size(), prediction.instructions.size());
+    EXPECT_EQ(read->assumed.size(), prediction.assumed.size());
+    EXPECT_EQ(read->schedules.size(), prediction.schedules.size());
   }
 }
 
@@ -47,7 +50,8 @@ TEST(PlanJsonTest, WhatIsNoPredictionIsRefusedWithThePlace) {
     return std::string(ParsePrediction(bad).status().message());
   };
   EXPECT_THAT(error("\"world_size\"", "\"word_size\""), HasSubstr("world_size"));
-  EXPECT_THAT(error("\"tensors_peak_bytes\": ", "\"tensors_peak_bytes\": true, \"x\": "), HasSubstr("tensors_peak_bytes"));
+  EXPECT_THAT(error("\"tensors_peak_bytes\": ", "\"tensors_peak_bytes\": true, \"x\": "),
+              HasSubstr("tensors_peak_bytes"));
   EXPECT_THAT(error("\"format\": 1", "\"format\": 2"), HasSubstr("format"));
 }
 
@@ -82,6 +86,33 @@ TEST(PlanTextTest, AnEstimateSaysWhy) {
   EXPECT_THAT(Text(prediction), HasSubstr("this machine was not calibrated"));
 }
 
+TEST(PlanTextTest, WhatWasNotMeasuredAndWhatWasProvedAreSaidEverywhere) {
+  const Prediction prediction = ExamplePrediction();
+  for (const std::string& said : {Text(prediction), PlanHtml(prediction)}) {
+    EXPECT_THAT(said, HasSubstr("Assumed, not measured"));
+    EXPECT_THAT(said, HasSubstr("aten::convolution, on up to 300 MiB"));
+    EXPECT_THAT(said,
+                HasSubstr("proved sound: train step (2 micro-batches, 26 instructions), evaluation (1 micro-batch"));
+    EXPECT_THAT(said, HasSubstr("first over it: train step, instruction 4"));
+  }
+  const Prediction none;
+  for (const std::string& said : {Text(none), PlanHtml(none)}) {
+    for (const char* words : {"Assumed", "proved", "first over"}) EXPECT_THAT(said, Not(HasSubstr(words)));
+  }
+}
+
+TEST(PlanTextTest, WhereNothingHelpsThatIsSaid) {
+  Prediction prediction = ExamplePrediction();
+  EXPECT_THAT(Text(prediction), Not(HasSubstr(kNothingHelps)));
+  for (const bool some : {true, false}) {
+    if (some) prediction.hints = {{"precision", "fp32", "bf16", 1, false, ""}};
+    if (!some) prediction.hints.clear();
+    EXPECT_THAT(Text(prediction), HasSubstr(kNothingHelps));
+    EXPECT_THAT(PlanHtml(prediction), HasSubstr(kNothingHelps));
+    EXPECT_THAT(std::string(Refusal(prediction).message()), HasSubstr(kNothingHelps));
+  }
+}
+
 TEST(PlanTextTest, EveryInstructionIsALine) {
   const Prediction prediction = AwkwardPrediction(2000);
   EXPECT_GE(InstructionLines(prediction).size(), prediction.instructions.size());
@@ -107,7 +138,8 @@ TEST(PlanHtmlTest, ThePageHoldsAllOfItAndLoadsNothing) {
   const std::string page = PlanHtml(prediction);
   EXPECT_THAT(page, HasSubstr("<svg"));
   EXPECT_THAT(page, HasSubstr("Content-Security-Policy"));
-  for (const char* outside : {"src=\"http", "href=\"http", "@import", "url(http"}) EXPECT_THAT(page, Not(HasSubstr(outside)));
+  for (const char* outside : {"src=\"http", "href=\"http", "@import", "url(http"})
+    EXPECT_THAT(page, Not(HasSubstr(outside)));
   // One script and no more: no name of an instruction ends it.
   size_t scripts = 0;
   for (size_t at = page.find("</script"); at != std::string::npos; at = page.find("</script", at + 1)) ++scripts;

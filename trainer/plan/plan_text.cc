@@ -101,18 +101,28 @@ Lines ResidentLines(const Prediction& p) {
   return lines;
 }
 
+Lines ScheduleLines(const Prediction& p) {
+  const std::string words = ScheduleWords(p);
+  return words.empty() ? Lines() : Lines{words};
+}
+
 Lines VerdictLines(const Prediction& p) {
   if (p.budgets.empty()) return {"No budget is set: nothing to judge by."};
   Lines lines;
-  for (const BudgetVerdict& budget : p.budgets) lines.push_back(VerdictWords(budget));
+  for (const BudgetVerdict& budget : p.budgets) {
+    lines.push_back(VerdictWords(budget));
+    if (!budget.first_over.empty()) lines.push_back(absl::StrCat("  first over it: ", budget.first_over));
+  }
   if (!p.rss_peak_bytes.has_value()) lines.push_back("  (what is needed beside tensors is not known and not counted)");
   return lines;
 }
 
 Lines HintLines(const Prediction& p) {
-  if (p.hints.empty()) return {};
+  if (p.fits()) return {};
+  if (p.hints.empty()) return {kNothingHelps};
   Lines lines = {"What would help, each change by itself:"};
   for (const Hint& hint : p.hints) lines.push_back(absl::StrCat("  ", HintWords(hint)));
+  if (!p.hints[0].fits) lines.push_back(absl::StrCat("  ", kNothingHelps));
   return lines;
 }
 
@@ -128,6 +138,8 @@ std::vector<std::string> PlanLines(const Prediction& prediction) {
   Lines lines = HeadLines(prediction);
   Append(PhaseLines(prediction), &lines);
   Append(ResidentLines(prediction), &lines);
+  Append(AssumedWords(prediction), &lines);
+  Append(ScheduleLines(prediction), &lines);
   Append(VerdictLines(prediction), &lines);
   Append(HintLines(prediction), &lines);
   Append({absl::StrFormat("Rehearsed in %.2f s.", prediction.seconds)}, &lines);
@@ -172,6 +184,7 @@ absl::Status Refusal(const Prediction& prediction) {
     absl::StrAppend(&message, "; highest in ", MomentWords(*highest));
   }
   for (const Hint& hint : prediction.hints) absl::StrAppend(&message, "; ", HintWords(hint));
+  if (prediction.hints.empty() || !prediction.hints[0].fits) absl::StrAppend(&message, "; ", kNothingHelps);
   return absl::ResourceExhaustedError(message);
 }
 

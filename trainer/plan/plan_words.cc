@@ -45,6 +45,27 @@ std::string HintWords(const Hint& hint) {
                       hint.note.empty() ? "" : absl::StrCat(" (also changes ", hint.note, ")"));
 }
 
+std::vector<std::string> AssumedWords(const Prediction& prediction) {
+  if (prediction.assumed.empty()) return {};
+  std::vector<std::string> lines = {
+      "Assumed, not measured: calls of these operators were too large to be run, and what they take inside counts as "
+      "0:"};
+  for (const AssumedWorkspace& assumed : prediction.assumed) {
+    lines.push_back(absl::StrCat("  ", assumed.name, ", on up to ", HumanByteSize(assumed.argument_bytes)));
+  }
+  return lines;
+}
+
+std::string ScheduleWords(const Prediction& prediction) {
+  std::string words;
+  for (const VerifiedSchedule& schedule : prediction.schedules) {
+    absl::StrAppend(&words, words.empty() ? "Schedules proved sound: " : ", ", schedule.name, " (",
+                    schedule.micro_batches, schedule.micro_batches == 1 ? " micro-batch, " : " micro-batches, ",
+                    schedule.instructions, " instructions)");
+  }
+  return words;
+}
+
 const PhasePrediction* HighestPhase(const Prediction& prediction) {
   const PhasePrediction* highest = nullptr;
   for (const PhasePrediction& phase : prediction.phases) {

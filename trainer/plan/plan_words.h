@@ -4,6 +4,7 @@
 #define STOWAGE_TRAINER_PLAN_PLAN_WORDS_H_
 
 #include <string>
+#include <vector>
 
 #include "trainer/plan/prediction.h"
 
@@ -20,6 +21,16 @@ std::string VerdictWords(const BudgetVerdict& budget);
 
 // "train.micro_batch: 8 -> 4 saves 512 MiB, fits", "...: saves 12 MiB, does not fit alone (also changes ...)".
 std::string HintWords(const Hint& hint);
+
+// What is said where no hint fits alone.
+inline constexpr char kNothingHelps[] =
+    "no change of one key alone makes it fit: it needs several, a smaller model, or a larger budget";
+
+// What could not be measured and counts as nothing, a line each under a heading; empty: all was measured.
+std::vector<std::string> AssumedWords(const Prediction& prediction);
+
+// "Schedules proved sound: train step (8 micro-batches, 412 instructions), ..."; empty: none was.
+std::string ScheduleWords(const Prediction& prediction);
 
 // The phase that holds most, of those with instructions or without; nullptr: there is no phase. The first of equals.
 const PhasePrediction* HighestPhase(const Prediction& prediction);

@@ -49,6 +49,19 @@ struct OutsidePrediction {
   Source source = Source::kEstimated;
 };
 
+// An operator whose memory inside was not measured: where it was called with so much, that counts as nothing.
+struct AssumedWorkspace {
+  std::string name;            // "aten::convolution"
+  int64_t argument_bytes = 0;  // the most that one call had
+};
+
+// A schedule that was proved sound (trainer/schedule/verifier.h) as the run will play it, with all its micro-batches.
+struct VerifiedSchedule {
+  std::string name;  // "train step"
+  int micro_batches = 0;
+  int64_t instructions = 0;
+};
+
 // What one change of the config would give. Rehearsed, not guessed.
 struct Hint {
   std::string key;          // "train.micro_batch"
@@ -65,6 +78,9 @@ struct BudgetVerdict {
   std::optional<int64_t> limit_bytes;  // nullopt: there is no bound
   std::string limit_source;            // where it comes from: "80 % of the memory cgroup's 8 GiB"
   int64_t need_bytes = 0;
+  // The first instruction that would hold more tensors than the budget has room for, in words; empty: none, or there is
+  // no bound.
+  std::string first_over;
   bool fits() const { return !limit_bytes.has_value() || need_bytes <= *limit_bytes; }
 };
 
@@ -83,10 +99,12 @@ struct Prediction {
   int64_t tensors_peak_bytes = 0;  // of all phases
   // Pages that the pool below the tensors holds at its most: tensors, rounding to blocks and pages, and idle pages.
   std::optional<int64_t> pool_peak_bytes;
-  std::vector<OutsidePrediction> outside;  // at that moment; empty: nothing is known of this machine
-  std::optional<int64_t> rss_peak_bytes;   // VmHWM: tensors and outside; nullopt: outside is unknown
-  std::string machine;                     // whose outside bytes these are
-  std::string machine_remark;              // why they are estimates, and what to do; empty: they are not
+  std::vector<AssumedWorkspace> assumed;    // what a rehearsal could not measure; empty: nothing
+  std::vector<VerifiedSchedule> schedules;  // that were proved sound
+  std::vector<OutsidePrediction> outside;   // at that moment; empty: nothing is known of this machine
+  std::optional<int64_t> rss_peak_bytes;    // VmHWM: tensors and outside; nullopt: outside is unknown
+  std::string machine;                      // whose outside bytes these are
+  std::string machine_remark;               // why they are estimates, and what to do; empty: they are not
   std::vector<BudgetVerdict> budgets;
   std::vector<Hint> hints;  // the one that gives most first; empty where all fits
   std::string breakdown;    // trainer/breakdown's table, line by line: formulas beside what was rehearsed; may be empty

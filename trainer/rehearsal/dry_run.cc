@@ -27,11 +27,11 @@ thread_local Workspaces* current_workspaces = nullptr;
 
 // How an operator is played without bytes.
 enum class Way {
-  kNothing,    // it writes into arguments only, and returns them
-  kShape,      // by a function of ours
-  kParts,      // it is made of other operators, which come here one by one
-  kMeta,       // by its Meta kernel
-  kReal,       // only running it tells
+  kNothing,  // it writes into arguments only, and returns them
+  kShape,    // by a function of ours
+  kParts,    // it is made of other operators, which come here one by one
+  kMeta,     // by its Meta kernel
+  kReal,     // only running it tells
   kReadsValue,
   kValueShape,  // its result's shape depends on values
   kUnknown,
@@ -178,11 +178,14 @@ void Play(const c10::OperatorHandle& op, DispatchKeySet, Stack* stack) {
       C10_THROW_ERROR(NotImplementedError,
                       absl::StrCat(name, " reads a value (", Describe(op, *stack),
                                    "), and a rehearsal has none: item() and if (tensor) cannot be rehearsed; compute "
-                                   "with tensors instead, for instance at::where"));
+                                   "with tensors instead, for instance at::where, or train without a plan (stowage "
+                                   "train --no-plan)"));
     case Way::kValueShape:
       C10_THROW_ERROR(NotImplementedError,
                       absl::StrCat(name, " (", Describe(op, *stack),
-                                   "): the shape of its result depends on values, and a rehearsal has none"));
+                                   "): the shape of its result depends on values, and a rehearsal has none; keep the "
+                                   "shape and mask instead, for instance with at::where, or train without a plan "
+                                   "(stowage train --no-plan)"));
     case Way::kUnknown:
       C10_THROW_ERROR(NotImplementedError,
                       absl::StrCat(name, " (", Describe(op, *stack),

@@ -270,7 +270,8 @@ TEST(DryRunTest, WhatIsTooLargeToRunIsCountedAsUnmeasured) {
   const DryRun run(TestMarks(), /*most_measured_bytes=*/1000);
   auto conv = torch::nn::Conv2d(torch::nn::Conv2dOptions(8, 16, 3));
   EXPECT_EQ(conv->forward(at::randn({2, 8, 9, 9})).sizes(), (std::vector<int64_t>{2, 16, 7, 7}));
-  EXPECT_EQ(run.workspaces().unmeasured().count("aten::convolution"), 1u);
+  ASSERT_EQ(run.workspaces().unmeasured().count("aten::convolution"), 1u);
+  EXPECT_EQ(run.workspaces().unmeasured().at("aten::convolution"), 4 * (2 * 8 * 9 * 9 + 16 * 8 * 3 * 3 + 16));
   EXPECT_EQ(run.workspaces().measured(), 0);
 }
 

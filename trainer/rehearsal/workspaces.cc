@@ -35,8 +35,9 @@ void AddTensor(const at::Tensor& tensor, std::ostream* key, int64_t* bytes) {
   *bytes += tensor.numel() * static_cast<int64_t>(tensor.element_size());
 }
 
-// A tensor of the same shape and type, of zeros, which no ledger counts: a rehearsal's tensors hold whatever their pages
-// held before, and an operator may check its indices or probabilities. Its pages come when they are written, so never.
+// A tensor of the same shape and type, of zeros, which no ledger counts: a rehearsal's tensors hold whatever their
+// pages held before, and an operator may check its indices or probabilities. Its pages come when they are written, so
+// never.
 at::Tensor ZerosLike(const at::Tensor& tensor) {
   if (!tensor.defined()) return tensor;
   const size_t bytes =
@@ -105,13 +106,13 @@ std::string KeyOf(const std::string& name, const c10::IValue* arguments, size_t 
 
 // Arithmetic on floating numbers, whatever they are.
 bool ReadsAnything(const std::string& name) {
-  return IsOneOf(name, {"aten::convolution", "aten::convolution_backward", "aten::native_batch_norm",
-                        "aten::native_batch_norm_backward", "aten::native_layer_norm",
-                        "aten::native_layer_norm_backward", "aten::native_group_norm",
-                        "aten::native_group_norm_backward", "aten::mkldnn_rnn_layer", "aten::mkldnn_rnn_layer_backward",
-                        "aten::_scaled_dot_product_flash_attention_for_cpu",
-                        "aten::_scaled_dot_product_flash_attention_for_cpu_backward", "aten::mm", "aten::addmm",
-                        "aten::bmm", "aten::baddbmm"});
+  return IsOneOf(name,
+                 {"aten::convolution", "aten::convolution_backward", "aten::native_batch_norm",
+                  "aten::native_batch_norm_backward", "aten::native_layer_norm", "aten::native_layer_norm_backward",
+                  "aten::native_group_norm", "aten::native_group_norm_backward", "aten::mkldnn_rnn_layer",
+                  "aten::mkldnn_rnn_layer_backward", "aten::_scaled_dot_product_flash_attention_for_cpu",
+                  "aten::_scaled_dot_product_flash_attention_for_cpu_backward", "aten::mm", "aten::addmm", "aten::bmm",
+                  "aten::baddbmm"});
 }
 
 }  // namespace
@@ -146,9 +147,9 @@ bool Workspaces::Play(const c10::OperatorHandle& op, const std::string& name, to
                          : result.argument >= 0       ? tensors[result.argument].storage()
                          : result.storage_of < number ? storages[result.storage_of]
                                                       : DryStorage(result.storage_bytes));
-      stack->push_back(result.defined ? DryTensor(storages.back(), result.sizes, result.strides, result.offset,
-                                                  result.dtype)
-                                      : at::Tensor());
+      stack->push_back(result.defined
+                           ? DryTensor(storages.back(), result.sizes, result.strides, result.offset, result.dtype)
+                           : at::Tensor());
     }
     if (known->second.inside_bytes > 0) {
       const c10::DataPtr inside = c10::GetCPUAllocator()->allocate(static_cast<size_t>(known->second.inside_bytes));
@@ -156,7 +157,8 @@ bool Workspaces::Play(const c10::OperatorHandle& op, const std::string& name, to
     return true;
   }
   if (bytes > most_bytes_) {
-    unmeasured_.insert(name);
+    int64_t& largest = unmeasured_[name];
+    largest = std::max(largest, bytes);
     return false;
   }
   const bool writes = std::any_of(op.schema().arguments().begin(), op.schema().arguments().end(),
@@ -188,7 +190,8 @@ bool Workspaces::Play(const c10::OperatorHandle& op, const std::string& name, to
     result.storage_of = i - first;
     if (result.defined) {
       for (size_t k = 0; k < zeros.size(); ++k) {
-        if (result.argument < 0 && zeros[k].defined() && zeros[k].is_alias_of(tensor)) result.argument = static_cast<int>(k);
+        if (result.argument < 0 && zeros[k].defined() && zeros[k].is_alias_of(tensor))
+          result.argument = static_cast<int>(k);
       }
       result.offset = tensor.storage_offset();
       result.storage_bytes = tensor.storage().nbytes();
@@ -201,7 +204,8 @@ bool Workspaces::Play(const c10::OperatorHandle& op, const std::string& name, to
       result.dtype = tensor.scalar_type();
       if (result.argument >= 0) {
         const std::vector<at::Tensor> own = TensorsOf(given.data(), count);
-        (*stack)[i] = DryTensor(own[result.argument].storage(), result.sizes, result.strides, result.offset, result.dtype);
+        (*stack)[i] =
+            DryTensor(own[result.argument].storage(), result.sizes, result.strides, result.offset, result.dtype);
       }
     }
     made.results.push_back(std::move(result));

@@ -1,8 +1,9 @@
 // What operators of LibTorch take inside, beyond their results: packed copies, reordered weights, partial sums.
 //
 // Nothing but running such an operator tells how much. So each is run once for every new combination of shapes, strides
-// and types: for real, on zeros, and what it takes goes into the process's own ledger; later calls replay that. Where a call would touch more than `most_bytes` it is not
-// run, and counted in `unmeasured`: its workspace is missing from the prediction.
+// and types: for real, on zeros, and what it takes goes into the process's own ledger; later calls replay that. Where a
+// call would touch more than `most_bytes` it is not run, and counted in `unmeasured`: its workspace is missing from the
+// prediction.
 //
 // Thread-safe as far as it is used from one thread at a time.
 #ifndef STOWAGE_TRAINER_REHEARSAL_WORKSPACES_H_
@@ -13,7 +14,6 @@
 
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -28,12 +28,13 @@ class Workspaces {
   // Borrows the marks of the ledger that the process's tensors are counted in.
   Workspaces(LedgerMarks& marks, int64_t most_bytes) : marks_(marks), most_bytes_(most_bytes) {}
 
-  // Plays the operator whose arguments are on the stack: for real, or as it went before (one that writes into arguments:
-  // always for real). False, with the stack as it was: too large to be run.
+  // Plays the operator whose arguments are on the stack: for real, or as it went before (one that writes into
+  // arguments: always for real). False, with the stack as it was: too large to be run.
   bool Play(const c10::OperatorHandle& op, const std::string& name, torch::jit::Stack* stack);
 
   int64_t measured() const { return static_cast<int64_t>(known_.size()); }
-  const std::set<std::string>& unmeasured() const { return unmeasured_; }  // names
+  // Operators that were too large to be run, with the most bytes of arguments that one of them had.
+  const std::map<std::string, int64_t>& unmeasured() const { return unmeasured_; }
 
  private:
   // One result: undefined, or of this shape in new memory.
@@ -54,7 +55,7 @@ class Workspaces {
   LedgerMarks& marks_;
   const int64_t most_bytes_;
   std::map<std::string, Known> known_;  // by name, shapes, strides, types and numbers
-  std::set<std::string> unmeasured_;
+  std::map<std::string, int64_t> unmeasured_;
 };
 
 }  // namespace stowage

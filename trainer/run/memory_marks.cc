@@ -103,7 +103,7 @@ void MemoryMarks::After(const Instruction&) {
   marks_.Close(&current_peaks_);
   scope_.reset();
   InstructionPeaks& entry = *std::exchange(current_, nullptr);
-  ++entry.times;
+  if (++entry.times == 1) entry.first_host_bytes = current_peaks_.host().total;
   entry.peaks.Raise(current_peaks_);
   if (step_ > 0) {
     if (entry.last_step != step_) entry.last_step_peaks = Peaks();
@@ -143,7 +143,8 @@ absl::Status MemoryMarks::WriteTrace() {
   if (steps_to_trace_ == 0) return absl::OkStatus();
   steps_to_trace_ = 0;
   const MemoryTrace trace = std::exchange(trace_, MemoryTrace());
-  STOWAGE_RETURN_IF_ERROR(WriteFileDurably(absl::StrCat(trace_folder_, "/memory.trace.json"), trace.Json("memory of rank 0")));
+  STOWAGE_RETURN_IF_ERROR(
+      WriteFileDurably(absl::StrCat(trace_folder_, "/memory.trace.json"), trace.Json("memory of rank 0")));
   return WriteFileDurably(absl::StrCat(trace_folder_, "/memory.csv"), trace.Csv());
 }
 

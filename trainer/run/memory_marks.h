@@ -37,11 +37,12 @@ absl::string_view PhaseName(Phase phase);
 // Of one instruction on one micro-batch.
 struct InstructionPeaks {
   Phase phase = Phase::kTrain;
-  Label label;            // "forward h.3.attn"
-  int micro_batch = -1;   // -1: of none, or all of an evaluation together
-  int64_t times = 0;      // played
-  Peaks peaks;            // over all steps
-  int64_t last_step = 0;  // the last one that it was played in; 0: in none (an evaluation)
+  Label label;                   // "forward h.3.attn"
+  int micro_batch = -1;          // -1: of none, or all of an evaluation together
+  int64_t times = 0;             // played
+  Peaks peaks;                   // over all steps
+  int64_t first_host_bytes = 0;  // the host's peak when it was played for the first time
+  int64_t last_step = 0;         // the last one that it was played in; 0: in none (an evaluation)
   Peaks last_step_peaks;
 };
 

@@ -2,6 +2,7 @@
 #include "trainer/run/memory_marks.h"
 
 #include <ATen/ops/zeros.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 #include "sharding/solo_communicator.h"
 #include "trainer/executor/executor.h"
 #include "trainer/model/gpt2.h"
+#include "trainer/run/mark_difference.h"
 #include "trainer/run/marks_report.h"
 #include "trainer/run/process.h"
 
@@ -133,6 +135,96 @@ TEST(MemoryMarksTest, TheReportTellsPhasesAndTheHighestInstructions) {
   EXPECT_EQ(report.highest_instructions[0].instruction, "forward embed");
   EXPECT_EQ(report.highest_instructions[0].micro_batch, 19);
   EXPECT_EQ(report.highest_instructions[0].peak_bytes["total"], 119);
+}
+
+TEST(MarkDifferenceTest, TheFirstInstructionThatHoldsSomethingElseIsNamedWithBothNumbers) {
+  // Three micro-batches are rehearsed of the run's four.
+  Prediction prediction;
+  const auto rehearse = [&](const std::string& phase, const std::string& label, int micro_batch, int64_t bytes) {
+    InstructionPrediction i;
+    i.phase = phase;
+    i.label = label;
+    i.micro_batch = micro_batch;
+    i.total_peak_bytes = bytes;
+    prediction.instructions.push_back(i);
+  };
+  for (const char* phase : {"first step", "step"}) {
+    for (int m : {0, 1, 3}) {
+      rehearse(phase, "forward embed", m, 10);
+      rehearse(phase, "forward head", m, 20);
+    }
+  }
+  rehearse("eval", "forward head", -1, 5);
+
+  // bytes[m]: of the head's forward in the first step, and in the second.
+  const auto difference = [&](std::vector<int64_t> first, std::vector<int64_t> second, int64_t eval) {
+    ByHand run;
+    {
+      PhaseScope train(run.marks, Phase::kTrain);
+      for (int64_t step : {1, 2}) {
+        run.marks.BeginStep(step);
+        for (int m = 0; m < 4; ++m) {
+          run.Play({Op::kForward, 0, m}, 10);
+          run.Play({Op::kForward, 1, m}, (step == 1 ? first : second)[m]);
+        }
+        run.marks.EndStep();
+      }
+    }
+    PhaseScope evaluation(run.marks, Phase::kEval);
+    run.Play({Op::kForward, 1, 0, -1, Keep::kNothing}, eval);
+    return FirstDifference(prediction, run.marks.instructions());
+  };
+  const std::vector<int64_t> good = {20, 20, 20, 20};
+  EXPECT_FALSE(difference(good, good, 5).has_value());
+  EXPECT_FALSE(difference({20, 20, 99, 20}, good, 5).has_value()) << "not rehearsed: nobody knows";
+  // A first step that holds less, and later ones that make up for it.
+  auto found = difference({20, 15, 20, 20}, good, 5);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->phase, "first step");
+  EXPECT_EQ(found->instruction, "forward head");
+  EXPECT_EQ(found->micro_batch, 1);
+  EXPECT_EQ(found->predicted_bytes, 20);
+  EXPECT_EQ(found->measured_bytes, 15);
+  EXPECT_THAT(DifferenceWords(*found), testing::HasSubstr("forward head of micro-batch 1 (first step): 15 B"));
+  // Later steps alone.
+  found = difference(good, {20, 20, 20, 27}, 5);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->phase, "step");
+  EXPECT_EQ(found->micro_batch, 3);
+  EXPECT_EQ(found->measured_bytes, 27);
+  // An evaluation alone.
+  found = difference(good, good, 6);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->phase, "eval");
+  EXPECT_EQ(found->micro_batch, -1);
+  EXPECT_THAT(DifferenceWords(*found), testing::HasSubstr("1 B more"));
+}
+
+TEST(MarkDifferenceTest, WhetherItMattersIsWhetherAPhasesPeakDiffers) {
+  Report report;
+  report.predicted_phase_peak_bytes = {{"all", {{"total", 9}}}, {"load", {{"total", 9}}}, {"train", {{"total", 7}}}};
+  report.phase_peak_bytes = {{"all", {{"total", 7}}}, {"train", {{"total", 7}}}};
+  EXPECT_FALSE(PeaksDiffer(report));
+  report.phase_peak_bytes["train"]["total"] = 8;
+  EXPECT_TRUE(PeaksDiffer(report));
+}
+
+TEST(MarkDifferenceTest, AnInstructionThatIsPlayedAgainInAStepIsComparedWithItsFirstTimeFirst) {
+  Prediction prediction;
+  for (int64_t bytes : {10, 30}) {
+    InstructionPrediction i;
+    i.phase = "first step";
+    i.label = "release wte";
+    i.total_peak_bytes = bytes;
+    prediction.instructions.push_back(i);
+  }
+  ByHand run;
+  PhaseScope train(run.marks, Phase::kTrain);
+  run.marks.BeginStep(1);
+  run.Play({Op::kRelease, 0}, 10);
+  run.Play({Op::kRelease, 0}, 30);
+  run.marks.EndStep();
+  EXPECT_FALSE(FirstDifference(prediction, run.marks.instructions()).has_value());
 }
 
 // Notes what the ledger says after each instruction, as the trace should.

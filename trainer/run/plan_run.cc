@@ -19,6 +19,7 @@
 #include "trainer/run/host_budget.h"
 #include "trainer/run/rehearse.h"
 #include "trainer/run/speak.h"
+#include "trainer/schedule/verifier.h"
 
 namespace stowage {
 namespace {
@@ -28,7 +29,8 @@ void AddOutside(const FoundMachine& machine, const OutsideQuery& query, const Co
   prediction->machine = machine.name;
   prediction->machine_remark = machine.remark;
   if (config.memory.allocator == "planned") {
-    prediction->machine_remark = "memory.allocator: planned keeps its blocks in an arena, whose idle pages are not known";
+    prediction->machine_remark =
+        "memory.allocator: planned keeps its blocks in an arena, whose idle pages are not known";
     return;
   }
   prediction->outside = PredictOutside(machine, query);
@@ -38,37 +40,25 @@ void AddOutside(const FoundMachine& machine, const OutsideQuery& query, const Co
   prediction->rss_peak_bytes = prediction->tensors_peak_bytes + TotalBytes(prediction->outside);
 }
 
-absl::StatusOr<Prediction> RehearseInChild(const Config& config, const OwnKinds& own, const PlanRequest& request,
-                                           const FoundMachine& machine) {
-  STOWAGE_ASSIGN_OR_RETURN(const std::string answer, RunInChild([&]() -> absl::StatusOr<std::string> {
-    RehearsalRequest rehearsal;
-    rehearsal.name = request.name;
-    rehearsal.world_size = request.world_size;
-    rehearsal.ranks_on_host = request.ranks_on_host;
-    Placement placement;
-    placement.world_size = request.world_size;
-    placement.local_size = request.ranks_on_host;
-    STOWAGE_ASSIGN_OR_RETURN(const ThreadPlan threads,
-                             PlanThreads(placement, static_cast<int>(config.run.threads.value_or(0))));
-    rehearsal.threads = threads.threads;
-    STOWAGE_ASSIGN_OR_RETURN(Rehearsal played, Rehearse(config, own, rehearsal));
-    played.outside.launched = request.launched;
-    AddOutside(machine, played.outside, config, &played.prediction);
-    return PredictionJson(played.prediction);
-  }));
-  return ParsePrediction(answer);
-}
+// What a budget keeps free for the process's growth, and 1/64 of it (memory/budget/budget.h).
+constexpr int64_t kFree = int64_t{8} << 20;
 
-// What the budget must be for the run to end well: where there is a bound, idle pages of the pool are given back before
-// anything is refused, and what the budget keeps free for the process's growth (memory/budget/budget.h: 8 MiB and 1/64
-// of it) comes on top.
-int64_t LeastBudget(const Prediction& prediction) {
+// Where there is a bound, idle pages of the pool are given back before anything is refused.
+int64_t WithoutIdle(const Prediction& prediction) {
   int64_t bytes = prediction.tensors_peak_bytes;
   for (const OutsidePrediction& line : prediction.outside) {
     if (line.name != "pool_idle") bytes += line.bytes;
   }
-  constexpr int64_t kFree = int64_t{8} << 20;
-  return (bytes + kFree) / 63 * 64 + 64;
+  return bytes;
+}
+
+// What the budget must be for the run to end well.
+int64_t LeastBudget(const Prediction& prediction) { return (WithoutIdle(prediction) + kFree) / 63 * 64 + 64; }
+
+// How many bytes of tensors fit: the most with which LeastBudget is at most `limit`.
+int64_t RoomForTensors(const Prediction& prediction, int64_t limit) {
+  const int64_t outside = WithoutIdle(prediction) - prediction.tensors_peak_bytes;
+  return ((limit - 64) / 64 + 1) * 63 - 1 - kFree - outside;
 }
 
 std::string Asked(const BudgetValue& host) {
@@ -83,25 +73,74 @@ std::string Asked(const BudgetValue& host) {
   return "auto";
 }
 
-absl::Status Judge(const Config& config, const PlanRequest& request, Prediction* prediction) {
+// The first instruction of a step that holds more tensors than there is room for, in words; empty: none does.
+absl::StatusOr<std::string> FirstOver(const Rehearsal& played, int64_t room_bytes) {
+  for (const char* phase : {"first step", "step", "step after eval"}) {
+    std::vector<int64_t> peaks;
+    for (const InstructionPrediction& i : played.prediction.instructions) {
+      if (i.phase == phase) peaks.push_back(i.total_peak_bytes);
+    }
+    if (peaks.empty()) continue;  // no evaluation
+    const absl::Status covered = VerifyReserve(played.step, played.model, peaks, room_bytes);
+    if (absl::IsResourceExhausted(covered)) return std::string(covered.message());
+    STOWAGE_RETURN_IF_ERROR(covered);
+  }
+  return std::string();
+}
+
+absl::Status Judge(const Config& config, const PlanRequest& request, Rehearsal* played) {
+  Prediction* const prediction = &played->prediction;
   STOWAGE_ASSIGN_OR_RETURN(const MachineMemory machine, ReadMachineMemory());
   const ResolvedHostBudget budget = ResolveHostBudget(config.memory.host, machine, request.ranks_on_host);
   BudgetVerdict verdict;
   verdict.key = "memory.host";
   verdict.asked = Asked(config.memory.host);
+  int64_t room_bytes = 0;
   if (budget.bytes.has_value()) {
     verdict.limit_bytes = budget.bytes;
     verdict.limit_source = budget.source;
     verdict.need_bytes = LeastBudget(*prediction);
+    room_bytes = RoomForTensors(*prediction, *budget.bytes);
   } else {
     // No bound was asked for, and nothing enforces one; but there is no more than the machine has.
     const RankShare share = ShareOf(machine, request.ranks_on_host);
     verdict.limit_bytes = share.bytes;
     verdict.limit_source = share.source;
     verdict.need_bytes = prediction->rss_peak_bytes.value_or(prediction->tensors_peak_bytes);
+    room_bytes = share.bytes - (verdict.need_bytes - prediction->tensors_peak_bytes);
   }
+  STOWAGE_ASSIGN_OR_RETURN(verdict.first_over, FirstOver(*played, room_bytes));
   prediction->budgets = {std::move(verdict)};
   return absl::OkStatus();
+}
+
+absl::StatusOr<Prediction> RehearseAndJudge(const Config& config, const OwnKinds& own, const PlanRequest& request,
+                                            const FoundMachine& machine) {
+  RehearsalRequest rehearsal;
+  rehearsal.name = request.name;
+  rehearsal.world_size = request.world_size;
+  rehearsal.ranks_on_host = request.ranks_on_host;
+  Placement placement;
+  placement.world_size = request.world_size;
+  placement.local_size = request.ranks_on_host;
+  STOWAGE_ASSIGN_OR_RETURN(const ThreadPlan threads,
+                           PlanThreads(placement, static_cast<int>(config.run.threads.value_or(0))));
+  rehearsal.threads = threads.threads;
+  STOWAGE_ASSIGN_OR_RETURN(Rehearsal played, Rehearse(config, own, rehearsal));
+  played.outside.launched = request.launched;
+  AddOutside(machine, played.outside, config, &played.prediction);
+  STOWAGE_RETURN_IF_ERROR(Judge(config, request, &played));
+  return std::move(played.prediction);
+}
+
+absl::StatusOr<Prediction> RehearseInChild(const Config& config, const OwnKinds& own, const PlanRequest& request,
+                                           const FoundMachine& machine) {
+  const auto rehearse = [&]() -> absl::StatusOr<std::string> {
+    STOWAGE_ASSIGN_OR_RETURN(const Prediction prediction, RehearseAndJudge(config, own, request, machine));
+    return PredictionJson(prediction);
+  };
+  STOWAGE_ASSIGN_OR_RETURN(const std::string answer, RunInChild(rehearse));
+  return ParsePrediction(answer);
 }
 
 // Changes of one key that make a run smaller and exist today.
@@ -153,7 +192,6 @@ absl::Status AddHints(const Config& config, const OwnKinds& own, const PlanReque
     if (hint.key == done) continue;
     absl::StatusOr<Prediction> changed = RehearseInChild(changes[i].config, own, request, machine);
     if (!changed.ok()) continue;  // the change asks for what this model cannot do
-    STOWAGE_RETURN_IF_ERROR(Judge(changes[i].config, request, &*changed));
     hint.saves_bytes = need - changed->budgets[0].need_bytes;
     hint.fits = changed->fits();
     const bool last = i + 1 == changes.size() || changes[i + 1].hint.key != hint.key;
@@ -180,7 +218,6 @@ absl::StatusOr<Prediction> PlanRun(const Config& config, const OwnKinds& own, co
   }
   STOWAGE_ASSIGN_OR_RETURN(const FoundMachine machine, FindMachine(request.machine_file));
   STOWAGE_ASSIGN_OR_RETURN(Prediction prediction, RehearseInChild(config, own, request, machine));
-  STOWAGE_RETURN_IF_ERROR(Judge(config, request, &prediction));
   if (!prediction.fits()) STOWAGE_RETURN_IF_ERROR(AddHints(config, own, request, machine, &prediction));
   return prediction;
 }

@@ -1,9 +1,15 @@
 #include "trainer/run/rehearsal_recorder.h"
 
+#include <limits>
 #include <map>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "base/byte_size.h"
+#include "base/status_macros.h"
 #include "memory/counting_allocator.h"
+#include "memory/holders.h"
+#include "memory/thread_counts.h"
 
 namespace stowage {
 namespace {
@@ -56,6 +62,7 @@ void RehearsalRecorder::Look() {
 
 void RehearsalRecorder::Before(const Instruction& instruction) {
   memory_.Before(instruction);
+  others_ = AllocationsOfOtherThreads();
   instruction_peaks_ = Peaks();
   marks_.Open(&instruction_peaks_);
   highest_ = marks_.ledger().Snapshot();
@@ -79,8 +86,42 @@ void RehearsalRecorder::After(const Instruction& instruction) {
     phase_highest_ = row.total_peak_bytes;
     phases_.back().peak_instruction = row.label;
   }
+  const int64_t by_others = AllocationsOfOtherThreads() - others_;
+  if (by_others > 0 && status_.ok()) {
+    status_ = absl::FailedPreconditionError(absl::StrCat(
+        row.label, ": ", by_others, by_others == 1 ? " tensor was" : " tensors were",
+        " allocated by another thread than the one that plays it, and a rehearsal has one: compute on the thread that "
+        "calls forward, or train without a plan (stowage train --no-plan)"));
+  }
   instructions_.push_back(std::move(row));
   memory_.After(instruction);
+}
+
+void RehearsalRecorder::DataWasRead() { others_ = AllocationsOfOtherThreads(); }
+
+absl::Status RehearsalRecorder::EndStep() {
+  STOWAGE_RETURN_IF_ERROR(status_);
+  const int64_t bytes = marks_.ledger().live(Category::kActivations) + marks_.ledger().live(Category::kWorkspace);
+  std::map<std::string, int64_t> left;
+  for (const Holder& holder : LargestHolders(std::numeric_limits<int>::max())) {
+    if (holder.category == Category::kActivations || holder.category == Category::kWorkspace) {
+      left[holder.instruction] += holder.bytes;
+    }
+  }
+  const bool more = left_.has_value() && bytes > left_bytes_;
+  std::string maker;
+  for (const auto& [instruction, held] : left) {
+    if (more && maker.empty() && !instruction.empty() && held > (*left_)[instruction]) maker = instruction;
+  }
+  const int64_t growth = bytes - left_bytes_;
+  left_ = std::move(left);
+  left_bytes_ = bytes;
+  if (!more) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      maker.empty() ? "an instruction" : maker, ": after a step ", HumanByteSize(growth),
+      " more of its tensors are held than after the step before: a module keeps them from step to step, so that what a "
+      "run holds depends on its length; keep a fixed number of tensors, or train without a plan (stowage train "
+      "--no-plan)"));
 }
 
 }  // namespace stowage

@@ -28,6 +28,8 @@
 #include "trainer/run/process.h"
 #include "trainer/run/rehearsal_recorder.h"
 #include "trainer/run/run_data.h"
+#include "trainer/schedule/planner.h"
+#include "trainer/schedule/verifier.h"
 
 namespace stowage {
 namespace {
@@ -38,17 +40,20 @@ constexpr int kMostMicroBatches = 3;
 // Data is really there, so it is really read: what comes out has bytes, and is computed with dry.
 class RealData final : public Dataset {
  public:
-  explicit RealData(const Dataset& data) : data_(data) {}
+  RealData(const Dataset& data, RehearsalRecorder& recorder) : data_(data), recorder_(recorder) {}
   int64_t size() const override { return data_.size(); }
   absl::StatusOr<Batch> Read(absl::Span<const SampleId> samples) const override {
     const RealTensors real;
-    return data_.Read(samples);
+    absl::StatusOr<Batch> batch = data_.Read(samples);
+    recorder_.DataWasRead();  // perhaps on threads of its own
+    return batch;
   }
   DataShape shape() const override { return data_.shape(); }
   std::string fingerprint() const override { return data_.fingerprint(); }
 
  private:
   const Dataset& data_;
+  RehearsalRecorder& recorder_;
 };
 
 // Which of the run's micro-batches are played.
@@ -83,14 +88,19 @@ class Stage {
       rehearsal->outside.segments = static_cast<int64_t>(state.model.segments.size());
       if (config_.model.kind == "rnn") rehearsal->outside.cell_steps = config_.model.layers * StepsOfASequence();
       memory.SetModel(ShapeOf(state.model));
-      STOWAGE_RETURN_IF_ERROR(
-          InitializeParameters(static_cast<uint64_t>(config_.run.seed), communicator_, &state));
+      STOWAGE_RETURN_IF_ERROR(InitializeParameters(static_cast<uint64_t>(config_.run.seed), communicator_, &state));
       Executor executor(state.model, state.groups, communicator_, optimizer.get());
-      const Schedule step = WriteTrainStep(ShapeOf(state.model), static_cast<int>(micro_batches_.size()));
+      const Schedule step = WriteStep(ShapeOf(state.model), static_cast<int>(micro_batches_.size()));
+      STOWAGE_RETURN_IF_ERROR(VerifySchedules(ShapeOf(state.model), &rehearsal->prediction));
       recorder_.BeginPhase("first step", micro_batches_);
       STOWAGE_RETURN_IF_ERROR(Step(0, step, executor));
+      STOWAGE_RETURN_IF_ERROR(recorder_.EndStep());
       recorder_.BeginPhase("step", micro_batches_);
       STOWAGE_RETURN_IF_ERROR(Step(1, step, executor));
+      // Not after the evaluation too: a module may keep what it made for shapes that come up there first.
+      STOWAGE_RETURN_IF_ERROR(recorder_.EndStep());
+      rehearsal->step = step;
+      rehearsal->model = ShapeOf(state.model);
       if (data_.validation != nullptr) {
         recorder_.BeginPhase("eval");
         STOWAGE_RETURN_IF_ERROR(Evaluate(state, executor));
@@ -110,7 +120,7 @@ class Stage {
 
  private:
   absl::Status Step(int64_t step, const Schedule& schedule, Executor& executor) {
-    const RealData train(*data_.train);
+    const RealData train(*data_.train, recorder_);
     const Sampler sampler(static_cast<uint64_t>(config_.run.seed), train.size(), config_.train.global_batch,
                           config_.train.epochs.has_value());
     const std::vector<SampleId> samples = sampler.GlobalBatch(0);
@@ -131,7 +141,31 @@ class Stage {
       scalars.step = step + 1;
       return scalars;
     };
-    return executor.Play(schedule, inputs).status();
+    STOWAGE_RETURN_IF_ERROR(executor.Play(schedule, inputs).status());
+    return recorder_.status();
+  }
+
+  // As the run writes it.
+  static Schedule WriteStep(const ModelShape& model, int micro_batches) { return WriteTrainStep(model, micro_batches); }
+
+  // As the run will play them, with all their micro-batches; what is rehearsed is shorter.
+  absl::Status VerifySchedules(const ModelShape& model, Prediction* prediction) const {
+    std::vector<Schedule> schedules = {WriteStep(model, cut_.per_rank())};
+    if (data_.validation != nullptr) {
+      const MicroBatchCut evaluation{EvaluatedSamples(), *config_.train.micro_batch, request_.world_size};
+      schedules.push_back(WriteEvaluation(model, evaluation.per_rank()));
+    }
+    for (const Schedule& schedule : schedules) {
+      STOWAGE_RETURN_IF_ERROR(Verify(schedule, model));
+      prediction->schedules.push_back(
+          {schedule.name, schedule.micro_batches, static_cast<int64_t>(schedule.instructions.size())});
+    }
+    return absl::OkStatus();
+  }
+
+  int64_t EvaluatedSamples() const {
+    const int64_t asked = config_.train.eval_sequences.value_or(0);
+    return asked > 0 ? std::min(asked, data_.validation->size()) : data_.validation->size();
   }
 
   int64_t StepsOfASequence() const {
@@ -140,14 +174,13 @@ class Stage {
   }
 
   absl::Status Evaluate(const ModelState& state, Executor& executor) {
-    const RealData validation(*data_.validation);
+    const RealData validation(*data_.validation, recorder_);
     const int64_t micro_batch = *config_.train.micro_batch;
-    const int64_t asked = config_.train.eval_sequences.value_or(0);
-    const int64_t all = asked > 0 ? std::min(asked, validation.size()) : validation.size();
-    const int64_t played = std::min(all, kMostMicroBatches * micro_batch * request_.world_size);
-    return EvaluateDataset(executor, ShapeOf(state.model), validation, played, micro_batch, /*rank=*/0,
-                           request_.world_size, &recorder_)
-        .status();
+    const int64_t played = std::min(EvaluatedSamples(), kMostMicroBatches * micro_batch * request_.world_size);
+    STOWAGE_RETURN_IF_ERROR(EvaluateDataset(executor, ShapeOf(state.model), validation, played, micro_batch, /*rank=*/0,
+                                            request_.world_size, &recorder_)
+                                .status());
+    return recorder_.status();
   }
 
   const Config& config_;
@@ -200,6 +233,7 @@ absl::StatusOr<Rehearsal> Rehearse(const Config& asked, const OwnKinds& own, con
     const DryRun dry(ProcessMarks());
     Stage stage(config, own, request, data, recorder);
     STOWAGE_RETURN_IF_ERROR(Annotate(stage.Play(memory, &rehearsal), "rehearsal"));
+    for (const auto& [name, bytes] : dry.workspaces().unmeasured()) prediction.assumed.push_back({name, bytes});
   }
   recorder.End();
   prediction.phases = recorder.phases();

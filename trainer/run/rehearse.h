@@ -14,6 +14,8 @@
 #include "trainer/config/config.h"
 #include "trainer/plan/prediction.h"
 #include "trainer/run/own_kinds.h"
+#include "trainer/schedule/instruction.h"
+#include "trainer/schedule/model_shape.h"
 
 namespace stowage {
 
@@ -27,12 +29,16 @@ struct RehearsalRequest {
 struct Rehearsal {
   Prediction prediction;  // rank 0's tensors and their pool; without outside bytes, budgets and hints
   OutsideQuery outside;   // what decides the outside bytes; `launched` is the caller's to say
+  // What the phases of steps have played, instruction by instruction.
+  Schedule step;
+  ModelShape model;
 };
 
 // In a process of its own (see child.h): installs the
 // process's allocator and leaves its ledger, pool and thread count changed. Not collective; no launcher is needed.
 // InvalidArgument, Unimplemented: the config does not resolve. NotFound and others of OpenData. Internal: an operator
-// or a module that cannot be rehearsed, named with its instruction.
+// or a module that cannot be rehearsed, named with its instruction. FailedPrecondition: a module that computes on a
+// thread of its own, or keeps more tensors with each step, named alike.
 absl::StatusOr<Rehearsal> Rehearse(const Config& config, const OwnKinds& own, const RehearsalRequest& request);
 
 }  // namespace stowage

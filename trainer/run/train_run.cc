@@ -21,6 +21,7 @@
 #include "trainer/run/evaluation.h"
 #include "trainer/run/hf_start.h"
 #include "trainer/run/host_budget.h"
+#include "trainer/run/mark_difference.h"
 #include "trainer/run/marks_report.h"
 #include "trainer/run/memory_marks.h"
 #include "trainer/run/memory_summary.h"
@@ -236,7 +237,15 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
     report.measured_peak_bytes = result->memory_peak_bytes;
     report.memory = *table;
     ReportMarks(memory, &report);
-    if (options.prediction.has_value()) ReportPrediction(*options.prediction, &report);
+    if (options.prediction.has_value()) {
+      ReportPrediction(*options.prediction, &report);
+      report.first_difference = FirstDifference(*options.prediction, memory.instructions());
+    }
+    if (report.first_difference.has_value()) {
+      const std::string line = DifferenceWords(*report.first_difference);
+      reporter->Log(line);
+      if (PeaksDiffer(report)) Print(options, rank, line);
+    }
     if (result->planned.has_value()) {
       const PlannedStatistics& planned = *result->planned;
       report.planned = {planned.arena_bytes, planned.peak_live_bytes, planned.steps, planned.served,
