@@ -184,7 +184,7 @@ void* Pool::AllocateSmall(int size_class) {
 }
 
 void* Pool::AllocateLarge(size_t bytes) {
-  const int64_t pages = static_cast<int64_t>((bytes - 1) / kPageBytes + 1);
+  const int64_t pages = RunPages(bytes);
   const std::lock_guard<std::mutex> lock(mu_);
   const int64_t fresh_before = pages_.fresh_pages();
   void* block = pages_.Allocate(pages);
@@ -203,7 +203,7 @@ void* Pool::Allocate(size_t bytes) {
 void Pool::Free(void* block, size_t bytes) {
   if (bytes > kLargestSmallBytes) {
     const std::lock_guard<std::mutex> lock(mu_);
-    pages_.Free(static_cast<char*>(block), static_cast<int64_t>((bytes - 1) / kPageBytes + 1));
+    pages_.Free(static_cast<char*>(block), RunPages(bytes));
     return;
   }
   const int size_class = SizeClassOf(bytes);

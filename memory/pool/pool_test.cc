@@ -36,6 +36,15 @@ TEST(SizeClassesTest, RoundUpByAtMostAnEighth) {
   EXPECT_EQ(last, kSizeClasses - 1);
 }
 
+TEST(SizeClassesTest, TwoBlocksOfHalfTheSizeFitWhereAWholeOneLay) {
+  constexpr size_t kHeader = 64, kPage = 4096;
+  for (size_t half = 256; half < 100000; half += 7) {
+    const size_t bytes = half * kPage;
+    ASSERT_LE(2 * RunPages(bytes + kHeader), RunPages(2 * bytes + kHeader)) << half;
+    ASSERT_LE(RunPages(bytes) * kPage, bytes + bytes / 256) << half;
+  }
+}
+
 TEST(PoolTest, BlocksAreAlignedApartAndWritable) {
   auto pool = MakePool();
   std::vector<std::pair<char*, size_t>> blocks;

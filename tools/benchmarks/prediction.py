@@ -33,7 +33,7 @@ def text_run(kind, layers, width, context, micro, batch, precision, ranks=1, **m
     config["model"] = {"kind": kind, "layers": layers, "width": width, "context": context, **model}
     if kind != "rnn":
         config["model"]["heads"] = max(1, width // 64)
-    config["train"] = {"steps": 3, "global_batch": batch, "micro_batch": micro, "eval_sequences": 2 * micro}
+    config["train"] = {"steps": 2, "global_batch": batch, "micro_batch": micro, "eval_sequences": micro}
     config["precision"] = precision
     cell = " " + model["cell"] if "cell" in model else ""
     return (f"{kind}{cell} {layers}x{width}, T {context}, batch {batch} by {micro}, {precision}, ranks {ranks}", config,
@@ -43,7 +43,7 @@ def text_run(kind, layers, width, context, micro, batch, precision, ranks=1, **m
 def image_run(kind, layers, width, micro, batch, precision, ranks=1, **model):
     config = json.loads(json.dumps(IMAGES))
     config["model"] = {"kind": kind, "layers": layers, "width": width, **model}
-    config["train"] = {"steps": 3, "global_batch": batch, "micro_batch": micro, "eval_sequences": micro}
+    config["train"] = {"steps": 2, "global_batch": batch, "micro_batch": micro, "eval_sequences": micro}
     config["precision"] = precision
     return f"{kind} {layers}x{width}, batch {batch} by {micro}, {precision}, ranks {ranks}", config, ranks
 
@@ -53,23 +53,23 @@ def grid():
     for precision in ("fp32", "bf16"):
         for kind in ("gpt2", "llama"):
             for layers, width, context, micro, batch in (
-                    (2, 128, 64, 8, 8), (4, 192, 128, 4, 12), (6, 384, 256, 8, 8), (6, 384, 256, 16, 16),
-                    (6, 384, 256, 32, 32), (8, 512, 256, 8, 24), (8, 512, 512, 8, 8), (8, 512, 128, 32, 32),
-                    (12, 768, 64, 1, 3), (12, 768, 64, 4, 4), (12, 768, 128, 4, 4), (4, 256, 1024, 4, 4),
-                    (4, 256, 2048, 4, 4), (24, 1024, 64, 1, 2)):
+                    (2, 128, 64, 8, 8), (4, 192, 128, 4, 12), (6, 384, 256, 8, 8), (6, 384, 256, 24, 24),
+                    (6, 384, 256, 48, 48), (8, 512, 256, 20, 40), (8, 512, 512, 10, 10), (8, 512, 128, 40, 40),
+                    (12, 768, 64, 1, 3), (12, 768, 64, 4, 4), (12, 768, 128, 4, 4), (12, 768, 256, 2, 4),
+                    (4, 256, 1024, 4, 4), (4, 256, 2048, 8, 8), (24, 1024, 64, 1, 2)):
                 runs.append(text_run(kind, layers, width, context, micro, batch, precision))
             for layers, width, context, micro, batch, ranks in (
-                    (4, 192, 128, 4, 16, 2), (6, 384, 256, 4, 16, 2), (6, 384, 256, 16, 32, 2), (2, 128, 64, 2, 13, 3),
-                    (4, 192, 128, 4, 16, 4), (12, 768, 64, 1, 2, 2)):
+                    (4, 192, 128, 4, 16, 2), (6, 384, 256, 4, 16, 2), (6, 384, 256, 24, 48, 2), (8, 512, 256, 10, 20, 2),
+                    (2, 128, 64, 2, 13, 3), (4, 192, 128, 4, 16, 4), (12, 768, 64, 1, 2, 2)):
                 runs.append(text_run(kind, layers, width, context, micro, batch, precision, ranks))
         # bytes have a vocabulary of 256: a large one makes the head the peak
         runs.append(text_run("gpt2", 4, 256, 256, 8, 8, precision, vocabulary=50257))
         runs.append(text_run("gpt2", 12, 768, 128, 4, 4, precision, vocabulary=50257))
-        runs.append(text_run("llama", 4, 256, 512, 8, 8, precision, vocabulary=32000, kv_heads=2))
-        for layers, width, micro, batch in ((3, 512, 128, 128), (6, 2048, 256, 512), (8, 4096, 128, 128),
+        runs.append(text_run("llama", 4, 256, 512, 16, 16, precision, vocabulary=32000, kv_heads=2))
+        for layers, width, micro, batch in ((3, 512, 128, 128), (6, 4096, 256, 512), (8, 4096, 128, 128),
                                             (4, 8192, 64, 64)):
             runs.append(image_run("mlp", layers, width, micro, batch, precision))
-        for layers, width, micro, batch in ((2, 16, 32, 64), (3, 32, 128, 128), (2, 64, 256, 256), (3, 32, 512, 512)):
+        for layers, width, micro, batch in ((2, 16, 32, 64), (3, 32, 128, 128), (2, 64, 512, 512), (3, 32, 1024, 1024)):
             runs.append(image_run("cnn", layers, width, micro, batch, precision))
         for cell in ("lstm", "gru"):
             for layers, width, context, micro, batch in ((1, 128, 64, 16, 16), (2, 512, 128, 16, 32)):
@@ -180,33 +180,43 @@ def scatter(rows):
     return "\n".join(out) + "\n"
 
 
+def write(rows, out):
+    os.makedirs(out, exist_ok=True)
+    with open(os.path.join(out, "prediction.json"), "w") as f:
+        json.dump(rows, f, indent=1)
+        f.write("\n")
+    with open(os.path.join(out, "prediction.svg"), "w") as f:
+        f.write(scatter(rows))
+    with open(os.path.join(out, "prediction.md"), "w") as f:
+        f.write("\n".join(summary(rows) + [""] + table(rows)) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tools/bench prediction", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="runs whose name holds this text")
     parser.add_argument("--out", help="folder for prediction.json, prediction.md and prediction.svg")
+    parser.add_argument("--resume", action="store_true", help="keep the runs that stand in --out's prediction.json")
     parser.add_argument("--program", default=os.path.join(ROOT, "stowage"))
     arguments = parser.parse_args()
     rows = []
     chosen = [r for r in grid() if arguments.only in r[0]]
+    if arguments.resume and os.path.exists(os.path.join(arguments.out, "prediction.json")):
+        with open(os.path.join(arguments.out, "prediction.json")) as f:
+            rows = [r for r in json.load(f) if r["run"] in {c[0] for c in chosen}]
     with tempfile.TemporaryDirectory(prefix="stowage-prediction-") as keep:
         for number, (name, config, ranks) in enumerate(chosen, 1):
+            if any(r["run"] == name for r in rows):
+                continue
             row = play(arguments.program, name, config, ranks, keep)
             rows.append(row)
             rss = f"{above(row) / MIB:+.1f} MiB ({100 * above(row) / row['measured_rss']:+.1f} %)" if row["predicted_rss"] else "-"
             print(f"{number}/{len(chosen)} {name}: tensors {row['measured_tensors'] / MIB:.1f} MiB "
                   f"{row['predicted_tensors'] - row['measured_tensors']:+d} bytes; VmHWM "
                   f"{row['measured_rss'] / MIB:.1f} MiB {rss}; {row['seconds']} s", flush=True)
+            if arguments.out:
+                write(rows, arguments.out)  # after each: the grid takes an hour, and may be cut short
     print("\n" + "\n".join(summary(rows)))
-    if arguments.out:
-        os.makedirs(arguments.out, exist_ok=True)
-        with open(os.path.join(arguments.out, "prediction.json"), "w") as f:
-            json.dump(rows, f, indent=1)
-            f.write("\n")
-        with open(os.path.join(arguments.out, "prediction.svg"), "w") as f:
-            f.write(scatter(rows))
-        with open(os.path.join(arguments.out, "prediction.md"), "w") as f:
-            f.write("\n".join(summary(rows) + [""] + table(rows)) + "\n")
     return 0 if all(r["predicted_tensors"] == r["measured_tensors"] for r in rows) else 1
 
 

@@ -89,8 +89,8 @@ std::vector<OutsidePrediction> PredictOutside(const FoundMachine& machine, const
   bytes["heap_idle"] = idle;
   bytes["heap"] += query.data_heap_bytes;
   // Code pages of kernels that the calibration's models do not use, and chance: runs of the same config differ by 3
-  // MiB.
-  bytes["margin"] = 8 * kMiB;
+  // MiB, and by 7 on a machine that others use.
+  bytes["margin"] = 15 * kMiB;
   ruled.insert("margin");
 
   std::vector<OutsidePrediction> lines;
