@@ -8,6 +8,9 @@ page faults a step, and how far the process grew (VmHWM less what it had before)
 Without writing, the same gives the time of the calls alone. LibTorch's own allocator is played too, as it comes and with
 glibc's mmap threshold fixed at 128 KiB. Small blocks, one at a time, give the pairs that a thread's cache serves.
 
+With --training whole steps are trained instead: with the pool (memory.allocator online, planned), and with tensors'
+blocks from malloc: glibc's, and tcmalloc's, preloaded.
+
 Prints a table in Markdown, and with --out writes every measured value as JSON.
 """
 
@@ -16,6 +19,7 @@ import datetime
 import json
 import os
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -157,14 +161,60 @@ def report(result):
     return "\n".join(lines)
 
 
+# Name: (where tensors' blocks come from, what is preloaded, further settings).
+TRAININGS = {
+    "pool, online": ("pool", None, ["memory.allocator=online"]),
+    "pool, planned": ("pool", None, ["memory.allocator=planned"]),
+    "glibc": ("malloc", None, []),
+    "tcmalloc": ("malloc", "libtcmalloc_minimal.so.4", []),
+}
+
+
+def train(config, who, steps, sets, folder):
+    """Median seconds of a step without the first three, and the run's VmHWM."""
+    blocks, preload, more = TRAININGS[who]
+    environment = dict(os.environ)
+    if preload is not None:
+        environment["LD_PRELOAD"] = os.path.join(LIBRARIES, preload)
+    run = os.path.join(folder, "run")
+    command = [os.path.join(PROGRAMS, "train_steps"), config_path(config), "--blocks", blocks, "--run-dir", run,
+               "--steps", str(steps)]
+    for value in [*sets, *more]:
+        command += ["--set", value]
+    subprocess.run(command, env=environment, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    with open(os.path.join(run, "metrics.jsonl"), encoding="utf-8") as lines:
+        metrics = [m for m in map(json.loads, lines) if "loss" in m]
+    shutil.rmtree(run)
+    return {"seconds": statistics.median(m["seconds"] for m in metrics[3:]),
+            "rss_peak_bytes": metrics[-1]["rss_peak_bytes"]}
+
+
+def train_rounds(arguments):
+    rounds = []
+    with tempfile.TemporaryDirectory(prefix="stowage-allocations-") as folder:
+        for i in range(arguments.rounds):
+            names = list(TRAININGS)[::-1] if i % 2 == 1 else list(TRAININGS)
+            rounds.append({config: {who: train(config, who, arguments.steps, arguments.set, folder) for who in names}
+                           for config in arguments.configs})
+            print(f"round {i + 1} of {arguments.rounds}", file=sys.stderr)
+    lines = ["| | ms a step, median (least to greatest) | peak RSS, MB |", "|---|---|---|"]
+    for config in arguments.configs:
+        for who in TRAININGS:
+            runs = [r[config][who] for r in rounds]
+            lines.append(f"| {config}: {who} | {cell(spread([1e3 * r['seconds'] for r in runs]), 1)} | "
+                         f"{statistics.median(r['rss_peak_bytes'] for r in runs) / 1e6:,.0f} |")
+    return rounds, lines
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tools/bench allocations", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configs", nargs="+", default=["quickstart", "gpt2_124m", "cnn"])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for all configs")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=4, help="trained while recording")
+    parser.add_argument("--steps", type=int, default=4, help="trained while recording, or with --training in each run")
     parser.add_argument("--seconds", type=float, default=0.5, help="each process plays at least so long, and 3 steps")
+    parser.add_argument("--training", action="store_true", help="train whole steps, with the pool and without")
     parser.add_argument("--traces", help="keep the traces in this folder; those that lie there are not recorded again")
     parser.add_argument("--out", help="JSON file")
     arguments = parser.parse_args()
@@ -175,6 +225,16 @@ def main():
     if not os.path.exists(PROGRAMS):
         sys.exit(f"tools/bench allocations: no programs in {PROGRAMS}: run it by tools/bench, which builds them")
 
+    about = {"date": datetime.date.today().isoformat(), "machine": machine(), "commit": commit(),
+             "command": shlex.join(["tools/bench", "allocations", *sys.argv[1:]])}
+    if arguments.training:
+        rounds, lines = train_rounds(arguments)
+        print("\n".join([f"{about['date']}, {about['machine']}, commit {about['commit']}", f"`{about['command']}`", "",
+                         *lines]))
+        if arguments.out:
+            with open(arguments.out, "w", encoding="utf-8") as file:
+                json.dump({**about, "rounds": rounds}, file, indent=1)
+        return
     with tempfile.TemporaryDirectory(prefix="stowage-allocations-") as folder:
         kept = arguments.traces or folder
         os.makedirs(kept, exist_ok=True)
@@ -189,9 +249,7 @@ def main():
             rounds.append(play_round(traces, arguments.seconds, reverse=i % 2 == 1))
             print(f"round {i + 1} of {arguments.rounds}", file=sys.stderr)
     summary = summary_of(rounds)
-    result = {"date": datetime.date.today().isoformat(), "machine": machine(), "commit": commit(),
-              "command": shlex.join(["tools/bench", "allocations", *sys.argv[1:]]), "rounds": rounds,
-              "summary": summary, "ratios": ratios_of(summary)}
+    result = {**about, "rounds": rounds, "summary": summary, "ratios": ratios_of(summary)}
     print(report(result))
     if arguments.out:
         with open(arguments.out, "w", encoding="utf-8") as file:
