@@ -35,7 +35,7 @@ class BadConfigTest(runs.RunTest):
 
     def test_what_is_not_built_is_refused_by_name(self):
         for item, part in (("sharding.zero=3", "sharding.zero"), ("precision=fp16", "precision"),
-                           ("memory.recompute=every", "memory.recompute"), ("memory.device=6GiB", "memory.device"),
+                           ("memory.device=6GiB", "memory.device"),
                            ("run.device=cuda", "run.device"),
                            ("memory.offload.optimizer=host", "memory.offload.optimizer")):
             self.refused(part, sets=[item])

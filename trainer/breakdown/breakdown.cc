@@ -33,9 +33,12 @@ std::vector<StageRow> Stages(const StateBytes& whole, int64_t activations, int64
   return rows;
 }
 
-// The formula knows fused attention's own saved tensors only where heads are not shared.
+// The formula is of what is kept where nothing is recomputed, and knows fused attention's own saved tensors only where
+// heads are not shared.
 bool KnowsWhatIsKept(const Config& config, const ModelSizes& sizes) {
-  if (!config.fp32_segments.empty()) return false;
+  if (!config.fp32_segments.empty() || (config.memory.recompute != "none" && config.memory.recompute != "auto")) {
+    return false;
+  }
   return config.model.attention != "fused" || sizes.kv_heads == sizes.heads;
 }
 

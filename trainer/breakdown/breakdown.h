@@ -1,8 +1,8 @@
 // Where the memory of a run goes, by closed formulas, next to what the rehearsal counted.
 //
 // The rehearsal is what Stowage plans by; the formulas are there to check it against, to see where bytes go, and to
-// compare what is not built yet: ZeRO stages 1 to 3 and recompute are formulas only, and marked so. Formulas exist for
-// gpt2 and llama; of every other kind only what was rehearsed is shown.
+// compare with what this run does not do: other ZeRO stages, and layers recomputed, are formulas only, and marked so.
+// Formulas exist for gpt2 and llama; of every other kind only what was rehearsed is shown.
 //
 // Sources: state_bytes.h, activation_bytes.h. GB are 10^9 bytes, as in the papers. Pure functions; thread-safe.
 #ifndef STOWAGE_TRAINER_BREAKDOWN_BREAKDOWN_H_
@@ -47,7 +47,7 @@ struct FormulaBreakdown {
   std::optional<ActivationBytes> activations;
   ActivationBytes literature;          // of a layer in the element size of the config's precision
   // Both with `activations`, or with the literature's where there are none, which is said beside them.
-  int64_t activations_recomputed = 0;  // each layer from its input: section 5 of the paper; not built
+  int64_t activations_recomputed = 0;  // each layer from its input: section 5 of the paper
   std::vector<StageRow> stages;
 };
 

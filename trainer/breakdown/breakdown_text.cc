@@ -76,12 +76,12 @@ void ActivationLines(const FormulaBreakdown& formula, const Unit& unit, std::vec
   if (formula.activations.has_value()) total = formula.activations->total();
   lines->push_back(Row("sum", unit(total), unit(formula.literature.total())));
   if (!total.has_value()) {
-    lines->push_back("  (as rehearsed only: no formula for fp32_segments, nor for fused attention with shared heads)");
+    lines->push_back("  (as rehearsed only: no formula for recompute, fp32_segments, nor fused attention with shared heads)");
   }
   lines->push_back(
       "  literature: Korthikanti et al. 2022, sbh (34 + 5 as/h) a layer in 16 bits, with dropout, and logits");
   lines->push_back(absl::StrCat("  with each layer recomputed from its input: ", unit(formula.activations_recomputed),
-                                " ", unit.name(), " (formula, not rehearsed; not built yet",
+                                " ", unit.name(), " (formula, not rehearsed: memory.recompute: layer",
                                 formula.activations.has_value() ? ")" : "; with the literature's activations)"));
 }
 

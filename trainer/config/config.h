@@ -129,7 +129,7 @@ struct MemoryConfig {
   double critical_threshold = 0.90;
   BudgetValue disk_limit;                 // disk: {limit, path}
   std::string disk_path;
-  std::string recompute = "auto";         // resolved: none. Everything else waits for the sharded step
+  std::string recompute = "auto";         // resolved: none; ParseRecomputePolicy reads it
   OffloadConfig offload;
   std::optional<int64_t> trace;           // the first steps, whose memory is written down; none
   std::string allocator = "online";       // online | planned

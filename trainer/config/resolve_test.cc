@@ -163,16 +163,11 @@ TEST(ResolveConfigTest, WhatIsNotBuiltIsRefusedByName) {
   } cases[] = {
       {{"run.device=cuda"}, "run.device: cuda is not built yet; cpu is"},
       {{"precision=fp16"}, "precision: fp16 is not built yet; fp32 and bf16 are"},
-      {{"train.reduce_per=micro"}, "train.reduce_per: micro is not built yet; update is"},
       {{"memory.device=6GiB"}, "memory.device: 6GiB is not built yet; auto is"},
       {{"memory.disk={limit: 40GiB, path: /scratch}"}, "memory.disk.limit: 40GiB is not built yet; auto is"},
       {{"memory.disk.path=/scratch"}, "memory.disk.path: /scratch is not built yet; none is"},
-      {{"memory.recompute=every"}, "memory.recompute: every is not built yet; none is"},
-      {{"memory.recompute={every: 2}"}, "memory.recompute: {every: 2} is not built yet; none is"},
       {{"memory.offload.optimizer=host"}, "memory.offload.optimizer: host is not built yet; device is"},
       {{"memory.offload.activations=host"}, "memory.offload.activations: host is not built yet; device is"},
-      {{"sharding.zero=1"}, "sharding.zero: 1 is not built yet; 0 is"},
-      {{"sharding.zero=3"}, "sharding.zero: 3 is not built yet; 0 is"},
       {{"sharding.backend=nccl"}, "sharding.backend: nccl is not built yet; auto and mpi are"},
   };
   for (const auto& c : cases) {

@@ -27,8 +27,9 @@ std::vector<Field> MachineFields() {
               "steps, which costs page faults. 1: never."),
       Declare(STOWAGE_FIELD(memory.recompute), Recompute(), "", Effect::kSpeed,
               "Which activations are computed again in backward and not kept: less memory, up to a third more time, "
-              "the same bits. auto: none.")
-          .Built({"none"}),
+              "the same bits. every: each segment from its own inputs; layer: each layer; {every: k}: spans of k "
+              "segments; sqrt: of n segments sqrt(n) spans; sqrt2: the same again within each span; attention, ffn: "
+              "those segments only; a list: segments with these names, * for any letters. auto: none."),
       Declare(STOWAGE_FIELD(memory.allocator), Choice({"online", "planned"}), "", Effect::kSpeed,
               "Where a step's tensors lie. online: where the pool has room when they are asked for. planned: as packed "
               "from one recorded step into one arena, with the pool for what was not foreseen; the same bits."),
@@ -60,8 +61,10 @@ std::vector<Field> MachineFields() {
 
       // sharding
       Declare(STOWAGE_FIELD(sharding.zero), Optional("auto", WholeNumber(0, 3)), "stage", Effect::kSpeed,
-              "What is split over ranks: 0 nothing, 1 optimizer state, 2 gradients too, 3 parameters too. auto: 0.")
-          .Built({"0"}),
+              "What is split over ranks: 0 nothing, 1 optimizer state, 2 gradients too, 3 parameters too. auto: 0."),
+      Declare(STOWAGE_FIELD(sharding.gather_ahead), WholeNumber(0, 1000), "groups", Effect::kSpeed,
+              "zero 3: how many groups of parameters (layers) are gathered before they are needed; each is held whole "
+              "then. 0: ranks wait for every one."),
       Declare(STOWAGE_FIELD(sharding.backend), Choice({"auto", "mpi", "nccl"}), "", Effect::kSpeed,
               "What carries data between ranks. auto: mpi under a launcher, nothing for one rank alone.")
           .Built({"auto", "mpi"}),

@@ -120,14 +120,19 @@ class Trainer {
       : experiment_(experiment),
         communicator_(communicator),
         model_(*experiment.make()),
-        optimizer_(*MakeOptimizer(OptimizerConfig())),
-        cut_{6, 4, communicator.world_size()} {
+        optimizer_(*MakeOptimizer(OptimizerConfig())) {
     EXPECT_TRUE(ApplyPrecision(experiment.precision, {}, &model_).ok());
     groups_ = MakeGroupStates(model_, communicator.world_size());
     for (const auto& group : groups_) group->Initialize(1);
     executor_ = std::make_unique<Executor>(model_, groups_, communicator, optimizer_.get());
-    train_ = WriteTrainStep(ShapeOf(model_), cut_.per_rank());
+    Cut(4);
     evaluation_ = WriteEvaluation(ShapeOf(model_), cut_.per_rank());
+  }
+
+  // Steps from here on are made with micro-batches of so many samples.
+  void Cut(int64_t micro_batch) {
+    cut_ = {6, micro_batch, communicator_.world_size()};
+    train_ = WriteTrainStep(ShapeOf(model_), cut_.per_rank());
   }
 
   absl::Status Step(int64_t step) { return Play(train_, PassMode::kTrain, step).status(); }
@@ -197,7 +202,7 @@ class Trainer {
   Model model_;
   GroupStates groups_;
   std::unique_ptr<Optimizer> optimizer_;
-  const MicroBatchCut cut_;
+  MicroBatchCut cut_;
   std::unique_ptr<Executor> executor_;
   Schedule train_, evaluation_;
 };
@@ -355,9 +360,28 @@ TEST_P(AllocationFailureTest, InEvaluationGivesATypedErrorAndTheSameLossAfterwar
   }
 }
 
-// Ranks of a world meet the shortage of one of them at `agree`, and none of them has updated.
+// Both ranks make the step on threads of their own.
+void StepTogether(Trainer (&ranks)[2], int64_t step, absl::Status (&statuses)[2]) {
+  std::thread other([&] { statuses[1] = ranks[1].Step(step); });
+  statuses[0] = ranks[0].Step(step);
+  other.join();
+}
+
+// Ranks of a world meet the shortage of one of them at `agree`, and none of them has updated. They can make the step
+// again, cut in another way, as if it were the first time.
 TEST_P(AllocationFailureTest, OnOneRankOfTwoIsTheErrorOfBothAndUpdatesNeither) {
   const int64_t live = TestBooks().total_live();
+  constexpr int64_t kSmaller = 2;
+  Bits smaller;
+  {
+    const auto communicators = InProcessGroup::Create(2);
+    Trainer ranks[] = {{experiment_, *communicators[0]}, {experiment_, *communicators[1]}};
+    absl::Status statuses[2];
+    for (Trainer& rank : ranks) rank.Cut(kSmaller);
+    StepTogether(ranks, 0, statuses);
+    ASSERT_EQ(statuses[0], absl::OkStatus());
+    smaller = ranks[0].Take();
+  }
   int64_t allocations = 1;
   for (int64_t n = 0; n <= allocations && !HasFailure(); ++n) {  // 0 counts them
     SCOPED_TRACE(absl::StrCat("allocation ", n, " of ", allocations));
@@ -391,6 +415,13 @@ TEST_P(AllocationFailureTest, OnOneRankOfTwoIsTheErrorOfBothAndUpdatesNeither) {
       EXPECT_THAT(std::string(statuses[rank].message()), HasSubstr("rank 1: "));
       EXPECT_EQ(ranks[rank].Take(), before);
       EXPECT_FALSE(ranks[rank].holds_gradients());
+    }
+    if (n == 0) continue;
+    for (Trainer& rank : ranks) rank.Cut(kSmaller);
+    StepTogether(ranks, 0, statuses);
+    for (int rank = 0; rank < 2; ++rank) {
+      EXPECT_EQ(statuses[rank], absl::OkStatus());
+      EXPECT_EQ(ranks[rank].Take(), smaller);
     }
   }
   EXPECT_GT(allocations, 50);

@@ -9,6 +9,10 @@
 // returns the same error on every rank. Then all is as it was before: parameters, optimizer state and modules' buffers
 // to the bit, gradient buffers released, nothing else held. One rank alone may play the same step again and gets the
 // bits of one that was never interrupted.
+//
+// What is recomputed runs twice by the same code, with autograd on both times (the first graph goes at once), from the
+// same inputs, random numbers and values of the module's buffers: so the second run has the bits of the first. What it
+// writes to the buffers is undone.
 #ifndef STOWAGE_TRAINER_EXECUTOR_EXECUTOR_H_
 #define STOWAGE_TRAINER_EXECUTOR_EXECUTOR_H_
 
@@ -18,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "sharding/agreement.h"
@@ -40,7 +45,7 @@ namespace stowage {
 struct PlayInputs {
   PassMode mode = PassMode::kTrain;
   uint64_t seed = 0;
-  int64_t step = 0;  // updates done before; keys the random numbers
+  int64_t step = 0;  // steps made before; keys the random numbers
   // This rank's m-th micro-batch; one with `samples` 0 is null: nothing is computed, zeros are contributed.
   std::function<absl::StatusOr<Batch>(int m)> batch;
   // Its index in the global batch.
@@ -50,6 +55,8 @@ struct PlayInputs {
   // From what was agreed to the update's numbers; the same on every rank. An error ends the step without an update.
   // Needed if the schedule has an update.
   std::function<absl::StatusOr<UpdateScalars>(const AgreementVerdict&)> scalars;
+  // What flows back from the loss is multiplied by it, and so are all gradients: `scalars` divides by it again.
+  double loss_scale = 1.0;
   // Not owned; null: nobody looks.
   InstructionObserver* observer = nullptr;
   // Gradient buffers go with the update that has read them, or with the error that ends the step; otherwise they stay
@@ -64,8 +71,10 @@ class Executor {
 
   // Collective. Returns what was agreed; with an update in the schedule, after it was made. Every rank returns the
   // same error (ResourceExhausted where memory was short, with the instruction and its segment or group). With several
-  // ranks the gradient buffers of all groups that are reduced are taken at the start, so that no collective can lack
-  // its own; one rank alone takes each group's when the first contribution comes. A schedule is verified before it is
+  // ranks the gradient buffers of all groups of ZeRO 0 and 1 that are reduced are taken at the start, so that no
+  // collective can lack its own; one rank alone takes each group's when the first contribution comes. Buffers of ZeRO 2
+  // and 3 come and go: where one cannot be had when its collective is issued, this rank's part of the step is given up
+  // for it, and if that does not do, all ranks are ended (Unavailable). A schedule is verified before it is
   // first played (trainer/schedule/verifier.h). Internal: it is unsound, nothing was played and nothing sent; all ranks
   // are handed the same list, so all refuse it.
   absl::StatusOr<AgreementVerdict> Play(const Schedule& schedule, const PlayInputs& inputs);
@@ -78,8 +87,16 @@ class Executor {
   absl::Status Prepare(const Schedule& schedule, Before* before);
   void PutBack(const Before& before);
   absl::Status Forward(Run& run, const Instruction& instruction);
+  absl::Status Recompute(Run& run, const Instruction& instruction);
+  SegmentContext ContextOf(Run& run, const Instruction& instruction) const;
   absl::Status Backward(Run& run, const Instruction& instruction);
   absl::Status FinishGradients(Run& run, const Instruction& instruction);
+  // Of collectives: an error is one that the ranks cannot agree on any more.
+  absl::Status Gather(Run& run, const Instruction& instruction);
+  absl::Status Reduce(Run& run, const Instruction& instruction);
+  absl::Status Wait(Run& run, const Instruction& instruction);
+  absl::Status TakeForCollective(Run& run, const Instruction& instruction, absl::FunctionRef<void()> take);
+  void NoteTrouble(Run& run, const Instruction& instruction, const absl::Status& status);
   absl::Status Agree(Run& run);
   void Update(GroupState& group, const Run& run);
   std::string TargetName(const Instruction& instruction) const;

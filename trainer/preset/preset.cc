@@ -100,7 +100,7 @@ absl::StatusOr<std::vector<std::string>> PresetLines(const PresetRequest& reques
     // Production says that there shall be recompute, not how much.
     const std::string spans = figures.recompute_spans.value_or(0) > 0 ? absl::StrCat(*figures.recompute_spans, " spans")
                                                                       : std::string("activations");
-    lines.push_back(absl::StrCat(name, "would recompute ", spans, "; not built yet, nothing is recomputed"));
+    lines.push_back(absl::StrCat(name, "would recompute ", spans, "; memory.recompute decides"));
   }
   if (figures.attention_chunk.has_value()) {
     lines.push_back(absl::StrCat(name, "would take attention by chunks of ", *figures.attention_chunk,

@@ -78,7 +78,7 @@ TEST(PresetTest, UnknownIsRefusedWithTheNearestName) {
 TEST(PresetTest, WhatIsNotInForceIsSaid) {
   const auto lines = PresetLines({{"transformer"}, 24, 2048, 24 * kGiB, 1});
   ASSERT_TRUE(lines.ok());
-  EXPECT_EQ(lines->front(), "preset transformer: would recompute 8 spans; not built yet, nothing is recomputed");
+  EXPECT_EQ(lines->front(), "preset transformer: would recompute 8 spans; memory.recompute decides");
   EXPECT_TRUE(absl::StrContains(absl::StrJoin(*lines, "\n"), "would hold a rank's pool to 4 GiB"));
   EXPECT_TRUE(PresetLines({{}, 24, 2048, 24 * kGiB, 1})->empty());
   const std::string production = absl::StrJoin(*PresetLines({{"production"}, 24, 2048, 24 * kGiB, 4}), "\n");

@@ -40,7 +40,8 @@ std::string PlanJson(const Config& config, const Model& model, const Schedule& t
       line["segment"] = shape.segments[i.target];
       line["micro"] = i.micro;
     }
-    if (i.op == Op::kForward) line["keep"] = i.keep == Keep::kAll ? "all" : "nothing";
+    if (HasKeep(i.op)) line["keep"] = KeepName(i.keep).data();
+    if (i.op == Op::kRecompute) line["from"] = i.from == From::kKept ? "kept inputs" : "segment before";
     if (TargetOf(i.op) == TargetKind::kGroup) line["group"] = shape.groups[i.target];
     if (i.event >= 0) line["event"] = i.event;
     plan["train_step"].push_back(line);

@@ -143,6 +143,8 @@ absl::StatusOr<Prediction> RehearseInChild(const Config& config, const OwnKinds&
   return ParsePrediction(answer);
 }
 
+constexpr char kRecompute[] = "memory.recompute";
+
 // Changes of one key that make a run smaller and exist today.
 struct Change {
   Hint hint;
@@ -170,6 +172,16 @@ std::vector<Change> Changes(const Config& config, const Prediction& planned) {
     change.config.train.global_batch = batch;
     changes.push_back(std::move(change));
   }
+  if (planned.recompute == "none") {
+    // From the one that costs the least time. What a model has no segments for is refused when it is rehearsed.
+    for (const char* policy : {"attention", "every", "layer", "sqrt"}) {
+      Change change{
+          {kRecompute, "none", policy, 0, false, "time only: these forwards are run twice, the bits are the same"},
+          config};
+      change.config.memory.recompute = policy;
+      changes.push_back(std::move(change));
+    }
+  }
   if (config.optimizer.kind == "adamw") {
     Change change{{"optimizer.kind", "adamw", "sgd", 0, false, "the course of training; it wants another lr"}, config};
     change.config.optimizer.kind = "sgd";
@@ -181,7 +193,8 @@ std::vector<Change> Changes(const Config& config, const Prediction& planned) {
 // A change that gives less than this part of what is needed is not worth a line.
 constexpr int64_t kLeastSaved = 200;
 
-// Each change by itself, rehearsed. Of a key's values, largest first, only the first that fits is told, or the last.
+// Each change by itself, rehearsed. Of a key's values, largest first, only the first that fits is told, or the last; of
+// policies of recompute all.
 absl::Status AddHints(const Config& config, const OwnKinds& own, const PlanRequest& request,
                       const FoundMachine& machine, Prediction* planned) {
   const int64_t need = planned->budgets[0].need_bytes;
@@ -195,8 +208,10 @@ absl::Status AddHints(const Config& config, const OwnKinds& own, const PlanReque
     hint.saves_bytes = need - changed->budgets[0].need_bytes;
     hint.fits = changed->fits();
     const bool last = i + 1 == changes.size() || changes[i + 1].hint.key != hint.key;
-    if (hint.saves_bytes < need / kLeastSaved || !(hint.fits || last)) continue;
-    done = hint.key;
+    // Policies are no scale from less to more: each is told.
+    const bool policy = hint.key == kRecompute;
+    if (hint.saves_bytes < need / kLeastSaved || !(hint.fits || last || policy)) continue;
+    if (!policy) done = hint.key;
     planned->hints.push_back(hint);
   }
   std::stable_sort(planned->hints.begin(), planned->hints.end(), [](const Hint& a, const Hint& b) {

@@ -63,6 +63,19 @@ Fault BufferTable::Apply(const Effect& effect, int index) {
       at({BufferKind::kEvent, effect.event});  // one that there can be
       lent_[effect.event].push_back(effect.buffer);
       return Fault::kNone;
+    case Act::kFetch:
+      if (usable == Fault::kLent) return usable;
+      if (usable == Fault::kNone) return Fault::kThere;
+      begin();
+      state.lent_until = effect.event;
+      at({BufferKind::kEvent, effect.event});  // one that there can be
+      lent_[effect.event].push_back(effect.buffer);
+      return Fault::kNone;
+    case Act::kSettle:
+      if (usable == Fault::kNever || usable == Fault::kLent) return usable;
+      if (!state.sealed) return Fault::kIncomplete;
+      state.life = Life::kGone;
+      return Fault::kNone;
     case Act::kReturn:
       if (usable != Fault::kNone) return usable;
       for (const Buffer& buffer : lent_[effect.buffer.target]) at(buffer).lent_until = -1;
@@ -72,6 +85,10 @@ Fault BufferTable::Apply(const Effect& effect, int index) {
     case Act::kFree:
       if (usable != Fault::kNone) return usable;
       state.life = Life::kGone;
+      return Fault::kNone;
+    case Act::kDrop:
+      if (usable == Fault::kLent) return usable;
+      if (usable == Fault::kNone) state.life = Life::kGone;
       return Fault::kNone;
   }
   STOWAGE_CHECK(false) << "act " << static_cast<int>(effect.act);

@@ -2,7 +2,8 @@
 // lane works on, and each goes once.
 //
 // Knows of no instruction: which effects one has is EffectsOf's affair (instruction_effects.h), which rule a fault
-// breaks the verifier's. A buffer lives once per schedule; one that may come again (copies) does so by kRefill.
+// breaks the verifier's. A buffer lives once per schedule; one that may come again (copies, what a recompute
+// gives) does so by kRefill.
 //
 // Cost: O(1) an effect, kReturn aside, which is O(buffers lent). Torch-free. Not thread-safe.
 #ifndef STOWAGE_TRAINER_SCHEDULE_BUFFER_TABLE_H_
@@ -20,13 +21,16 @@ enum class BufferKind : uint8_t {
   kBatch,         // -, micro: what the data gave
   kFlow,          // segment, micro: its outputs, until the next one has read them
   kTape,          // segment, micro: what its forward keeps for backward
+  kInputs,        // segment, micro: its inputs, kept for a recompute
+  kReplay,        // segment, micro: what its recompute gave, until the next one has read it or backward is here
   kGradientFlow,  // segment, micro: the gradients of its inputs, until the segment before has read them
   kCopies,        // group, -: its parameters in the dtype of computing
-  kGradients,     // group, -: the gradient buffer
+  kGradients,     // group, micro: the gradient buffer; micro 0 where one is reduced for all micro-batches
   kEvent,         // event, -: from when it is raised to when it is waited for
+  kParameters,    // group, -: its whole parameters, where each rank keeps a shard of them
   kAgreement,     // -, -: what the ranks agreed on
 };
-constexpr int kBufferKinds = 8;
+constexpr int kBufferKinds = 11;
 
 struct Buffer {
   BufferKind kind = BufferKind::kBatch;
@@ -40,14 +44,17 @@ enum class Act : uint8_t {
   kRead,    // is there
   kAdd,     // something is added to it; the first one brings it into being
   kLend,    // is whole, and a lane's from here until `event`; nothing is added to it ever after
+  kFetch,   // comes into being, perhaps again, by a lane, whose it is until `event`
+  kSettle,  // was lent and is back, and goes if it has not
   kReturn,  // an event is waited for: it goes, and all that was lent until it may be touched again
   kFree,    // goes
+  kDrop,    // is not there afterwards, whether or not it was before
 };
 
 struct Effect {
   Act act = Act::kRead;
   Buffer buffer;
-  int event = -1;  // of kLend
+  int event = -1;  // of kLend and kFetch
 };
 
 enum class Fault : uint8_t {

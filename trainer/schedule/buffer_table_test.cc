@@ -61,6 +61,16 @@ TEST_F(BufferTableTest, WhatIsRefilledMayHaveBeenThereGoneOrNever) {
   EXPECT_EQ(Do(Act::kRead, kCopy), Fault::kNone);
 }
 
+TEST_F(BufferTableTest, WhatIsDroppedIsGoneWhetherOrNotItWasThereAndMayBeRefilled) {
+  EXPECT_EQ(Do(Act::kDrop, kCopy), Fault::kNone);
+  EXPECT_FALSE(table_.WasEver(kCopy));
+  EXPECT_EQ(Do(Act::kRefill, kCopy), Fault::kNone);
+  EXPECT_EQ(Do(Act::kDrop, kCopy), Fault::kNone);
+  EXPECT_EQ(Do(Act::kRead, kCopy), Fault::kGone);
+  EXPECT_EQ(Do(Act::kRefill, kCopy), Fault::kNone);
+  EXPECT_EQ(Do(Act::kRead, kCopy), Fault::kNone);
+}
+
 TEST_F(BufferTableTest, WhatIsThereFromTheStartNeedsNoTaking) {
   table_.Start(kCopy);
   EXPECT_EQ(table_.TakenAt(kCopy), -1);

@@ -14,8 +14,8 @@ std::string CollectivesText(const Schedule& schedule, const ModelShape& model,
   std::string text;
   for (const Instruction& i : schedule.instructions) {
     if (i.op == Op::kAgree) absl::StrAppend(&text, "agree\n");
-    if (i.op != Op::kReduce) continue;
-    absl::StrAppend(&text, "reduce ", model.groups[i.target]);
+    if (i.op != Op::kReduce && i.op != Op::kGather) continue;
+    absl::StrAppend(&text, OpName(i.op), " ", model.groups[i.target]);
     if (!group_numel.empty()) absl::StrAppend(&text, " (", group_numel[i.target], " elements)");
     absl::StrAppend(&text, "\n");
   }

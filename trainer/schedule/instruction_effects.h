@@ -2,20 +2,25 @@
 //
 //   forward s m    batch m: taken by the first segment, read by the others; flow of s-1 freed, copies of s's groups
 //   read;
-//                  tape of s taken if all is kept; flow of s taken. The last one, if it keeps nothing, frees the batch
-//                  and leaves no flow.
-//   backward s m   tape of s freed; gradient flow of s+1 freed (the last segment: flow freed), that of s taken (not by
+//                  tape of s taken if all is kept, inputs of s if those are; flow of s taken. The last one, if it keeps
+//                  nothing, frees the batch and leaves no flow.
+//   recompute s m  its inputs: those kept of s, freed unless they are kept on, or the replay of s-1, freed; batch and
+//                  those copies read that s computes with; tape or inputs of s taken as by forward; replay of s taken.
+//   backward s m   replay of s dropped; tape of s freed; gradient flow of s+1 freed (the last segment: flow freed), that of s taken (not by
 //                  the first); batch and copies read; added to the gradients of s's groups. The first frees the batch.
-//   release g      copies of g freed
-//   reduce g       gradients of g lent until its event, which is taken
+//   gather g       parameters of g taken and lent until its event, which is taken
+//   release g      copies of g freed, or if it is sharded its parameters
+//   reduce g m     gradients of g (of micro-batch m, if they are reduced by micro-batch) lent until its event, which is
+//                  taken
 //   wait e         event e returned, with all that was lent until it
 //   agree          the agreement taken
-//   update g       the agreement read, gradients of g freed, copies of g refilled
+//   update g       the agreement read, gradients of g freed, copies of g refilled, parameters dropped if it is sharded
 //
-// How the others will read: `gather g` takes g's parameters and lends them until its event, forward reads them,
-// `release` frees them; `evict x` lends x until an event whose wait frees it, `fetch x` takes it so; `stash s` and
-// `unstash s` are those two for a tape; a forward that keeps its inputs takes a stash of them, which `recompute s`
-// frees to take the tape. Each is a kind of buffer and a case here.
+// Forward and recompute read the parameters of sharded groups, backward if its segment says so. Under ZeRO 1 and 2 they
+// are there from the start. Where gradients are reduced by micro-batch, those of m are settled before any of m+1 come.
+//
+// How the others will read: `evict x` lends x until an event whose wait frees it, `fetch x` takes it so; `stash s` and
+// `unstash s` are those two for a tape or for kept inputs. Each is a kind of buffer and a case here.
 //
 // Pure. Torch-free.
 #ifndef STOWAGE_TRAINER_SCHEDULE_INSTRUCTION_EFFECTS_H_

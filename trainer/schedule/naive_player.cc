@@ -40,15 +40,21 @@ bool Contains(const std::vector<int>& list, int what) {
 struct Micro {
   bool loaded = false;
   std::string flow, gradient;
-  std::map<int, std::string> tapes;  // by segment: its input
-  bool empty() const { return !loaded && flow.empty() && gradient.empty() && tapes.empty(); }
+  std::map<int, std::string> tapes;    // by segment: its input
+  std::map<int, std::string> inputs;   // by segment: kept for a recompute
+  std::map<int, std::string> replays;  // by segment: what its recompute gave
+  std::set<int> ran;                   // segments that went forward, and not yet backward
+  bool empty() const { return !loaded && flow.empty() && gradient.empty() && !keeps_something(); }
+  bool keeps_something() const { return !tapes.empty() || !inputs.empty() || !replays.empty(); }
 };
 
 struct Group {
   bool copies = false;
-  Texts gradient;
-  std::set<int> flying;  // events of reductions that are on their way
-  bool reduced = false;
+  bool whole = false;     // its parameters, where ranks keep shards of them
+  int gathering = -1;     // the event that they come with
+  Texts gradient;         // what has been added since the last reduction, or in all
+  std::set<int> flying;   // events of reductions that are on their way
+  int reductions = 0;
   Texts sum;  // over ranks
   int updates = 0;
 };
@@ -59,20 +65,35 @@ class Player {
     segments_ = static_cast<int>(model.segments.size());
     micros_.resize(schedule.micro_batches);
     groups_.resize(model.groups.size());
-    for (size_t g = 0; g < groups_.size(); ++g) groups_[g].copies = !model.copied.empty() && model.copied[g];
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      groups_[g].copies = !model.copied.empty() && model.copied[g];
+      const int stage = model.zero_stage(static_cast<int>(g));
+      groups_[g].whole = stage == 1 || stage == 2;
+    }
   }
 
   void Play() {
     for (const Instruction& i : schedule_.instructions) {
-      if (agrees_ > 0 && i.op != Op::kUpdate) Fail("not undoable any more");
+      if (agrees_ > 0 && i.op != Op::kUpdate && i.op != Op::kGather && i.op != Op::kWait) Fail("not undoable any more");
       switch (i.op) {
         case Op::kForward:
           Forward(i);
           break;
+        case Op::kRecompute:
+          Recompute(i);
+          break;
         case Op::kBackward:
           Backward(i);
           break;
+        case Op::kGather:
+          Gather(i);
+          break;
         case Op::kRelease:
+          if (Sharded(i.target)) {
+            if (!groups_.at(i.target).whole) Fail("nothing to give back");
+            groups_[i.target].whole = false;
+            break;
+          }
           if (!groups_.at(i.target).copies) Fail("nothing to release");
           groups_.at(i.target).copies = false;
           break;
@@ -81,7 +102,12 @@ class Player {
           break;
         case Op::kWait:
           if (pending_.erase(i.event) == 0) Fail("waits for what nobody raised");
-          for (Group& group : groups_) group.flying.erase(i.event);
+          for (Group& group : groups_) {
+            group.flying.erase(i.event);
+            if (group.gathering != i.event) continue;
+            group.gathering = -1;
+            group.whole = true;
+          }
           break;
         case Op::kAgree:
           Agree();
@@ -89,8 +115,11 @@ class Player {
         case Op::kUpdate: {
           if (agrees_ == 0) Fail("update without leave");
           Group& group = groups_.at(i.target);
-          if (!group.reduced) Fail("update from nothing");
+          if (group.reductions != (model_.reduce_per_micro ? schedule_.micro_batches : 1)) Fail("update from nothing");
+          if (model_.reduce_per_micro ? i.micro != schedule_.micro_batches - 1 : i.micro != -1) Fail("another sum");
           ++group.updates;
+          if (group.gathering >= 0) Fail("changed under the lane");
+          group.whole = false;  // not all of it is new
           break;
         }
       }
@@ -101,6 +130,24 @@ class Player {
  private:
   [[noreturn]] static void Fail(const std::string& why) { throw std::runtime_error(why); }
 
+  bool Sharded(int group) const { return model_.zero_stage(group) > 0; }
+
+  void NeedParameters(const std::vector<int>& groups) const {
+    for (int g : groups) {
+      if (Sharded(g) && !groups_[g].whole) Fail("computes with a shard");
+    }
+  }
+
+  void Gather(const Instruction& i) {
+    Group& group = groups_.at(i.target);
+    if (!Sharded(i.target)) Fail("gathers what nobody has a shard of");
+    if (group.whole || group.gathering >= 0) Fail("gathered over what is there");
+    if (i.event < 0 || i.event >= schedule_.events) Fail("no such event");
+    if (!raised_.insert(i.event).second) Fail("event used twice");
+    pending_.insert(i.event);
+    group.gathering = i.event;
+  }
+
   void NeedCopies(int group) const {
     const bool works_on_copies = !model_.copied.empty() && model_.copied[group];
     if (works_on_copies && !groups_[group].copies) Fail("copies made twice in a step");
@@ -110,19 +157,45 @@ class Player {
     Micro& micro = micros_.at(i.micro);
     const std::vector<int>& used = model_.groups_used.at(i.target);
     for (int g : used) NeedCopies(g);
+    NeedParameters(used);
     if (i.target == 0) {
       if (!begun_.insert(i.micro).second) Fail("data read twice");
       micro.loaded = true;
     }
     if (!micro.loaded) Fail("no data");
-    if (i.keep == Keep::kAll && !micro.tapes.emplace(i.target, micro.flow).second) Fail("tape overwritten");
+    if (micro.flow != Forwards(i.target)) Fail("inputs of another segment");
+    KeepOf(i, micro.flow, &micro);
+    micro.ran.insert(i.target);
     absl::StrAppend(&micro.flow, "F", i.target, " ");
     if (i.target != segments_ - 1) return;
     losses_.insert(absl::StrCat("m", i.micro, " ", micro.flow));
     if (i.keep == Keep::kNothing) {
-      if (!micro.tapes.empty()) Fail("kept for nobody");
+      if (micro.keeps_something()) Fail("kept for nobody");
       micro = Micro();
     }
+  }
+
+  static void KeepOf(const Instruction& i, const std::string& input, Micro* micro) {
+    if (i.keep == Keep::kAll && !micro->tapes.emplace(i.target, input).second) Fail("tape overwritten");
+    if (i.keep == Keep::kInputs) micro->inputs[i.target] = input;
+  }
+
+  void Recompute(const Instruction& i) {
+    Micro& micro = micros_.at(i.micro);
+    if (i.target == segments_ - 1) Fail("a second loss");
+    if (micro.ran.count(i.target) == 0) Fail("no run to do again");  // buffers of modules as they were then
+    const std::vector<int>& used = model_.groups_used.at(i.target);
+    for (int g : model_.copies_read_by_backward.empty() ? used : model_.copies_read_by_backward[i.target]) {
+      NeedCopies(g);
+    }
+    NeedParameters(used);
+    auto& from = i.from == From::kKept ? micro.inputs : micro.replays;
+    const auto found = from.find(i.from == From::kKept ? i.target : i.target - 1);
+    if (found == from.end()) Fail("nothing to recompute from");
+    const std::string input = found->second;
+    from.erase(found);
+    KeepOf(i, input, &micro);
+    micro.replays[i.target] = absl::StrCat(input, "F", i.target, " ");
   }
 
   void Backward(const Instruction& i) {
@@ -135,6 +208,7 @@ class Player {
         NeedCopies(g);
       }
     }
+    if (model_.backward_reads(i.target)) NeedParameters(used);
     if (i.target == segments_ - 1) {
       micro.gradient = "L ";
       micro.flow.clear();
@@ -143,33 +217,39 @@ class Player {
     if (micro.gradient != Backwards(i.target, segments_)) Fail("gradients of another segment's outputs");
     for (int g : used) {
       Group& group = groups_[g];
-      if (!group.flying.empty() || group.reduced) Fail("written under the lane");
+      if (!group.flying.empty()) Fail("written under the lane");
+      if (group.reductions != (model_.reduce_per_micro ? i.micro : 0)) Fail("added to another sum");
       group.gradient.insert(Contribution(i.micro, i.target, tape->second, micro.gradient));
     }
     absl::StrAppend(&micro.gradient, "B", i.target, " ");
     micro.tapes.erase(tape);
+    micro.replays.erase(i.target);
+    micro.ran.erase(i.target);
     if (i.target > 0) return;
-    if (!micro.tapes.empty()) Fail("tapes thrown away");
+    if (micro.keeps_something()) Fail("tapes thrown away");
     micro = Micro();
   }
 
   void Reduce(const Instruction& i) {
     Group& group = groups_.at(i.target);
     if (group.gradient.empty()) Fail("reduces what is not there");
-    if (group.reduced) Fail("summed over ranks twice");
+    if (model_.reduce_per_micro ? i.micro != group.reductions : group.reductions > 0) Fail("summed over ranks twice");
+    if (!group.flying.empty()) Fail("two at once in one buffer");
+    if (model_.reduce_per_micro ? i.micro >= schedule_.micro_batches : i.micro != -1) Fail("sums another micro-batch");
     if (i.event < 0 || i.event >= schedule_.events) Fail("no such event");
     if (!raised_.insert(i.event).second) Fail("event used twice");
     pending_.insert(i.event);
     group.flying.insert(i.event);
-    group.reduced = true;
-    group.sum = group.gradient;
+    ++group.reductions;
+    group.sum.insert(group.gradient.begin(), group.gradient.end());
+    group.gradient.clear();
   }
 
   void Agree() {
     ++agrees_;
     if (!pending_.empty()) Fail("norm of what is still on its way");
     for (const Group& group : groups_) {
-      if (group.gradient != group.sum) Fail("norm of one rank's gradients");
+      if (!group.gradient.empty()) Fail("norm of one rank's gradients");
     }
     agreed_losses_ = losses_;
   }
@@ -181,13 +261,17 @@ class Player {
       losses.insert(absl::StrCat("m", m, " ", Forwards(segments_)));
     }
     if (agreed_losses_ != losses) Fail("another loss");
+    if (!pending_.empty()) Fail("still on its way");
     for (const Micro& micro : micros_) {
       if (!micro.empty()) Fail("something is left");
     }
     for (size_t g = 0; g < groups_.size(); ++g) {
       const Group& group = groups_[g];
-      if (group.updates != (group.gradient.empty() ? 0 : 1)) Fail("updated another number of times");
-      if (group.gradient.empty()) continue;
+      if (group.updates != (group.sum.empty() ? 0 : 1)) Fail("updated another number of times");
+      if (Sharded(static_cast<int>(g)) && group.whole != (model_.zero_stage(static_cast<int>(g)) < 3)) {
+        Fail("parameters of another step");
+      }
+      if (group.sum.empty()) continue;
       Texts whole;
       for (int m = 0; m < schedule_.micro_batches; ++m) {
         for (int s = 0; s < segments_; ++s) {

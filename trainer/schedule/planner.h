@@ -1,4 +1,5 @@
-// Writes schedules. The simple planner: replicated parameters, everything kept, gradients reduced once per update.
+// Writes schedules. The simple planner: replicated parameters, gradients reduced once per update; of activations what
+// the spans say is kept.
 //
 // The list is the same on every rank: a rank with fewer micro-batches than others is handed null ones, which the
 // executor plays without arithmetic, so that all ranks make the same collective calls in the same order.
@@ -15,8 +16,12 @@
 namespace stowage {
 
 // forward and backward of every micro-batch; in the last one, `release g` as soon as the last backward that reads g's
-// copies is done, and `reduce g` as soon as g's last use in backward is (which so overlaps with what is left); then
-// wait, agree, and update in the order of the reductions.
+// copies is done, and `reduce g` as soon as g's last use in backward is (which so overlaps with what is left; in each
+// micro-batch if the model reduces by micro-batch); then wait, agree, and update in the order of the reductions. Groups of
+// ZeRO 2 and 3 are reduced one at a time: their buffers go with the wait. Groups of ZeRO 1 and 2 are gathered after their
+// update, those of ZeRO 3 before they are used (add_gathers.h).
+//
+// ModelShape::recompute must be the model's segments, in order and apart (STOWAGE_CHECK).
 Schedule WriteTrainStep(const ModelShape& model, int micro_batches);
 
 // forward of every micro-batch keeping nothing, then agree.

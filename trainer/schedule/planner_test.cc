@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <utility>
 
 #include "trainer/schedule/schedule_table.h"
 
@@ -45,6 +46,41 @@ TEST(PlannerTest, CopiesThatOnlyTheHeadReadsGoAfterItsBackwardAndTheGradientsWai
   EXPECT_EQ(table.find("micro 0\nrelease"), std::string::npos) << table;
 }
 
+TEST(PlannerTest, ZeRO3GathersOneGroupAheadAndReducesOneGroupAtATime) {
+  ModelShape model = Tied();
+  model.zero_stages = {3, 3, 3, 3};
+  model.backward_reads_parameters = {false, true, true, true};
+  EXPECT_EQ(ScheduleTable(WriteTrainStep(model, 1), model),
+            "gather embedding -> e4\ngather l0 -> e5\nwait e4\nforward embedding micro 0\n"
+            "gather l1 -> e6\nwait e5\nforward layer.0 micro 0\n"
+            "wait e6\nforward layer.1 micro 0\n");
+}
+
+TEST(PlannerTest, ZeRO1And2GatherAfterTheUpdate) {
+  ModelShape model = Tied();
+  model.zero_stages = {1, 2, 0, 2};
+  const std::string table = ScheduleTable(WriteTrainStep(model, 1), model);
+  EXPECT_NE(table.find("agree\nupdate norm\ngather norm -> e4\nupdate l1\nupdate l0\ngather l0 -> e5\n"
+                       "update embedding\ngather embedding -> e6\nwait e4\nwait e5\nwait e6\n"),
+            std::string::npos)
+      << table;
+  EXPECT_EQ(table.find("release"), std::string::npos) << table;
+  // Buffers of ZeRO 2 go with the wait: one at a time.
+  EXPECT_NE(table.find("reduce l1 -> e1\nbackward layer.0 micro 0\nwait e0\nwait e1\nreduce l0"), std::string::npos)
+      << table;
+}
+
+TEST(PlannerTest, ReducedByMicroBatchEveryMicroBatchIs) {
+  ModelShape model = Tied();
+  model.reduce_per_micro = true;
+  const std::string table = ScheduleTable(WriteTrainStep(model, 2), model);
+  EXPECT_NE(table.find("backward embedding micro 0\nreduce embedding micro 0 -> e3\nwait e0\nwait e1\nwait e2\nwait e3\n"
+                       "forward embedding micro 1\n"),
+            std::string::npos)
+      << table;
+  EXPECT_NE(table.find("reduce embedding micro 1 -> e7\n"), std::string::npos) << table;
+}
+
 TEST(PlannerTest, GradientsAreReducedOnceHoweverManyMicroBatches) {
   for (int k : {1, 2, 5}) {
     const Schedule schedule = WriteTrainStep(Tied(), k);
@@ -78,6 +114,57 @@ TEST(PlannerTest, EveryEventIsWaitedForBeforeAgreeAndUpdatesComeAfter) {
   }
   EXPECT_EQ(begun, waited);
   EXPECT_EQ(static_cast<int>(begun.size()), schedule.events);
+}
+
+// A model of `segments` segments with a group each.
+ModelShape Chain(int segments, RecomputeSpans recompute) {
+  ModelShape model;
+  model.recompute = std::move(recompute);
+  for (int s = 0; s < segments; ++s) {
+    model.segments.push_back(std::to_string(s));
+    model.groups.push_back(std::to_string(s));
+    model.groups_used.push_back({s});
+  }
+  return model;
+}
+
+// Forwards, recomputes and backwards of one micro-batch, in short: F forward, R recompute from kept inputs, r from the
+// recompute before, B backward; with i inputs kept, n nothing.
+std::string Short(const RecomputeSpans& spans, int segments) {
+  std::string text;
+  for (const Instruction& i : WriteTrainStep(Chain(segments, spans), 1).instructions) {
+    if (TargetOf(i.op) != TargetKind::kSegment) continue;
+    text += i.op == Op::kForward ? "F" : i.op == Op::kBackward ? "B" : i.from == From::kKept ? "R" : "r";
+    text += std::to_string(i.target) + (i.keep == Keep::kAll ? " " : i.keep == Keep::kInputs ? "i " : "n ");
+  }
+  text.pop_back();
+  return text;
+}
+
+TEST(PlannerTest, ASpanIsRunAgainBeforeItsBackwardFromTheInputsOfItsFirst) {
+  EXPECT_EQ(Short({{1, 3, {}}}, 5), "F0 F1i F2n F3 F4 B4 B3 R1 r2 B2 B1 B0");
+}
+
+TEST(PlannerTest, WhatReachesToTheLastSegmentKeepsAll) {
+  EXPECT_EQ(Short({{0, 2, {}}, {2, 4, {}}}, 4), "F0i F1n F2 F3 B3 B2 R0 r1 B1 B0");
+  EXPECT_EQ(Short({{0, 4, {}}}, 4), "F0 F1 F2 F3 B3 B2 B1 B0");
+}
+
+TEST(PlannerTest, ATwoLevelSpanKeepsInputsOfItsInnerSpansWhenItIsRunAgain) {
+  // Two outer spans of two inner ones each. The second outer span reaches to the end, and so does its last inner one.
+  const RecomputeSpans spans = {{0, 4, {{0, 2, {}}, {2, 4, {}}}}, {4, 8, {{4, 6, {}}, {6, 8, {}}}}};
+  EXPECT_EQ(Short(spans, 8),
+            "F0i F1n F2n F3n F4i F5n F6 F7 B7 B6 R4 r5 B5 B4 "
+            "R0i r1n r2 r3 B3 B2 R0 r1 B1 B0");
+}
+
+TEST(PlannerTest, WhatIsInNoInnerSpanIsKeptWhenTheOuterOneIsRunAgain) {
+  EXPECT_EQ(Short({{0, 4, {{1, 3, {}}}}}, 5), "F0i F1n F2n F3n F4 B4 R0 r1i r2n r3 B3 R1 r2 B2 B1 B0");
+}
+
+TEST(PlannerDeathTest, SpansThatOverlapAreABug) {
+  EXPECT_DEATH(WriteTrainStep(Chain(4, {{0, 2, {}}, {1, 3, {}}}), 1), "span 1 to 3 in 2 to 4");
+  EXPECT_DEATH(WriteTrainStep(Chain(4, {{3, 5, {}}}), 1), "span 3 to 5 in 0 to 4");
 }
 
 TEST(PlannerTest, EvaluationKeepsNothingAndUpdatesNothing) {

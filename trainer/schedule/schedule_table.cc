@@ -23,17 +23,21 @@ std::string TargetText(const Instruction& i, const ModelShape& model) {
   return "?";
 }
 
-bool HasMicro(Op op) { return op == Op::kForward || op == Op::kBackward; }
-bool HasEvent(Op op) { return op == Op::kReduce || op == Op::kWait; }
+bool HasMicro(const Instruction& i) {
+  return TargetOf(i.op) == TargetKind::kSegment || (i.op == Op::kReduce && i.micro >= 0);
+}
+bool RaisesEvent(Op op) { return op == Op::kReduce || op == Op::kGather; }
+bool HasEvent(Op op) { return RaisesEvent(op) || op == Op::kWait; }
 
 }  // namespace
 
 std::string InstructionText(const Instruction& i, const ModelShape& model) {
   std::string text(OpName(i.op));
   if (const std::string target = TargetText(i, model); !target.empty()) absl::StrAppend(&text, " ", target);
-  if (HasMicro(i.op)) absl::StrAppend(&text, " micro ", i.micro);
-  if (i.op == Op::kForward && i.keep == Keep::kNothing) absl::StrAppend(&text, " keep nothing");
-  if (HasEvent(i.op)) absl::StrAppend(&text, i.op == Op::kReduce ? " -> e" : " e", i.event);
+  if (HasMicro(i)) absl::StrAppend(&text, " micro ", i.micro);
+  if (i.op == Op::kRecompute && i.from == From::kKept) absl::StrAppend(&text, " from its inputs");
+  if (HasKeep(i.op) && i.keep != Keep::kAll) absl::StrAppend(&text, " keep ", KeepName(i.keep));
+  if (HasEvent(i.op)) absl::StrAppend(&text, RaisesEvent(i.op) ? " -> e" : " e", i.event);
   return text;
 }
 

@@ -12,7 +12,8 @@
 
 namespace stowage {
 
-// With names: "forward head micro 0 keep nothing", "reduce layer.3 -> e4", "agree".
+// With names: "forward head micro 0 keep nothing", "recompute layer.3 micro 0 from its inputs", "reduce layer.3 -> e4",
+// "agree".
 std::string InstructionText(const Instruction& instruction, const ModelShape& model);
 
 // InstructionText of each, one a line.

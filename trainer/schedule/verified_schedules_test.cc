@@ -39,7 +39,7 @@ TEST(VerifiedSchedulesTest, ARefusedScheduleIsRefusedEveryTime) {
 TEST(VerifiedSchedulesTest, EachPartOfAnInstructionAndOfAScheduleCounts) {
   const Schedule step = WriteTrainStep(OneSegment(), 1);
   EXPECT_EQ(step, step);
-  for (int part = 0; part < 8; ++part) {
+  for (int part = 0; part < 9; ++part) {
     Schedule other = step;
     Instruction& i = other.instructions[0];
     if (part == 0) i.op = Op::kAgree;
@@ -47,6 +47,7 @@ TEST(VerifiedSchedulesTest, EachPartOfAnInstructionAndOfAScheduleCounts) {
     if (part == 2) i.micro = 7;
     if (part == 3) i.event = 7;
     if (part == 4) i.keep = Keep::kNothing;
+    if (part == 8) i.from = From::kKept;
     if (part == 5) other.micro_batches = 7;
     if (part == 6) other.events = 7;
     if (part == 7) other.instructions.pop_back();

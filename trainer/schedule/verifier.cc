@@ -25,6 +25,19 @@ std::string ShapeFault(const ModelShape& model) {
   if (!model.copies_read_by_backward.empty() && model.copies_read_by_backward.size() != segments) {
     return absl::StrCat(segments, " segments, and copies read by ", model.copies_read_by_backward.size());
   }
+  if (!model.zero_stages.empty() && model.zero_stages.size() != groups) {
+    return absl::StrCat(groups, " groups, and ", model.zero_stages.size(), " ZeRO stages");
+  }
+  if (!model.backward_reads_parameters.empty() && model.backward_reads_parameters.size() != segments) {
+    return absl::StrCat(segments, " segments, and what backward reads of ", model.backward_reads_parameters.size());
+  }
+  for (size_t g = 0; g < groups; ++g) {
+    const int stage = model.zero_stage(static_cast<int>(g));
+    if (stage < 0 || stage > 3) return absl::StrCat(model.groups[g], " has ZeRO stage ", stage);
+    if (stage > 0 && model.has_copies(static_cast<int>(g))) {
+      return absl::StrCat(model.groups[g], " is sharded, and has copies of whole parameters");
+    }
+  }
   for (size_t s = 0; s < segments; ++s) {
     const std::vector<int>& used = model.groups_used[s];
     for (size_t i = 0; i < used.size(); ++i) {
@@ -49,15 +62,24 @@ std::string RangeFault(const Instruction& i, const Schedule& schedule, const Mod
   };
   switch (i.op) {
     case Op::kForward:
+    case Op::kRecompute:
     case Op::kBackward:
       if (!In(i.target, model.segments.size())) return outside("segment", i.target, model.segments.size());
       if (!In(i.micro, schedule.micro_batches)) return outside("micro-batch", i.micro, schedule.micro_batches);
       return "";
+    case Op::kGather:
     case Op::kReduce:
     case Op::kRelease:
     case Op::kUpdate:
       if (!In(i.target, model.groups.size())) return outside("group", i.target, model.groups.size());
-      if (i.op == Op::kReduce && !In(i.event, schedule.events)) return outside("event", i.event, schedule.events);
+      if (i.op == Op::kGather && model.zero_stage(i.target) == 0) {
+        return absl::StrCat("a gather of ", model.groups[i.target], ", which is not sharded");
+      }
+      if (i.op == Op::kReduce || i.op == Op::kUpdate) {
+        const bool fits = model.reduce_per_micro ? In(i.micro, schedule.micro_batches) : i.micro == -1;
+        if (!fits) return outside("micro-batch", i.micro, model.reduce_per_micro ? schedule.micro_batches : 0);
+      }
+      if ((i.op == Op::kReduce || i.op == Op::kGather) && !In(i.event, schedule.events)) return outside("event", i.event, schedule.events);
       return "";
     case Op::kWait:
       if (!In(i.event, schedule.events)) return outside("event", i.event, schedule.events);
@@ -79,10 +101,16 @@ std::string BufferText(Buffer buffer, const ModelShape& model) {
       return of_segment("output");
     case BufferKind::kTape:
       return of_segment("tape");
+    case BufferKind::kInputs:
+      return of_segment("kept input");
+    case BufferKind::kReplay:
+      return of_segment("recomputed output");
     case BufferKind::kGradientFlow:
       return of_segment("input's gradient");
     case BufferKind::kCopies:
       return absl::StrCat("the copy of ", model.groups[buffer.target]);
+    case BufferKind::kParameters:
+      return absl::StrCat("what is whole of ", model.groups[buffer.target]);
     case BufferKind::kGradients:
       return absl::StrCat("the gradient of ", model.groups[buffer.target]);
     case BufferKind::kEvent:
@@ -93,7 +121,9 @@ std::string BufferText(Buffer buffer, const ModelShape& model) {
   return "?";
 }
 
-const char* FaultText(Fault fault) {
+const char* FaultText(const Effect& effect, Fault fault) {
+  if (fault == Fault::kLent && effect.buffer.kind == BufferKind::kParameters) return "is still being gathered";
+  if (fault == Fault::kIncomplete && effect.act == Act::kSettle) return "has not been reduced";
   switch (fault) {
     case Fault::kNone:
       return "is as it should be";
@@ -118,14 +148,21 @@ Rule RuleOf(Op op, const Effect& effect, Fault fault) {
   switch (effect.buffer.kind) {
     case BufferKind::kBatch:
     case BufferKind::kFlow:
+      if (op == Op::kRecompute) return Rule::kRecomputeInputs;
       return op == Op::kForward ? Rule::kForwardOrder : Rule::kBackwardOrder;
     case BufferKind::kTape:
       if (op == Op::kForward) return Rule::kForwardOrder;
+      if (op == Op::kRecompute) return Rule::kRecomputeOnce;
       return fault == Fault::kNever ? Rule::kTapeKept : Rule::kTapeUsedOnce;
+    case BufferKind::kInputs:
+    case BufferKind::kReplay:
+      return Rule::kRecomputeInputs;
     case BufferKind::kGradientFlow:
       return Rule::kBackwardOrder;
     case BufferKind::kCopies:
       return Rule::kCopiesReleased;
+    case BufferKind::kParameters:
+      return op == Op::kGather ? Rule::kGatherOnce : Rule::kGathered;
     case BufferKind::kGradients:
       if (op == Op::kUpdate) return Rule::kUpdateOnce;
       if (op == Op::kBackward) return Rule::kReduceWhole;
@@ -166,25 +203,46 @@ class Walk {
       if (const auto gradients = buffers_.FirstNeverLent(BufferKind::kGradients)) {
         return Violation{Rule::kAgreeSeesAll, at, Is(*gradients, "has not been reduced")};
       }
-    } else if (i.op != Op::kUpdate && buffers_.IsThere(kAgreement)) {
+    } else if (i.op != Op::kUpdate && i.op != Op::kGather && i.op != Op::kWait && buffers_.IsThere(kAgreement)) {
       return Violation{Rule::kOnlyUpdatesAfterAgree, at,
                        absl::StrCat("agree is instruction ", buffers_.TakenAt(kAgreement))};
+    }
+    if (i.op == Op::kRecompute) {
+      if (std::string fault = RecomputeFault(i); !fault.empty()) {
+        return Violation{Rule::kRecomputeOrder, at, std::move(fault)};
+      }
     }
     EffectsOf(i, model_, &effects_);
     for (const Effect& effect : effects_) {
       const Fault fault = buffers_.Apply(effect, at);
       if (fault != Fault::kNone) {
-        return Violation{RuleOf(i.op, effect, fault), at, Is(effect.buffer, FaultText(fault))};
+        return Violation{RuleOf(i.op, effect, fault), at, Is(effect.buffer, FaultText(effect, fault))};
       }
     }
     return std::nullopt;
+  }
+
+  // Empty: it comes when it may.
+  std::string RecomputeFault(const Instruction& i) const {
+    const Buffer flow{BufferKind::kFlow, i.target, i.micro}, tape{BufferKind::kTape, i.target, i.micro};
+    if (i.target == static_cast<int>(model_.segments.size()) - 1) {
+      return absl::StrCat(model_.segments[i.target], " is the last segment");
+    }
+    if (!buffers_.WasEver(flow)) return Is(flow, "is not there");
+    if (buffers_.WasEver(tape) && !buffers_.IsThere(tape)) return Is(tape, "has been there and is gone");
+    if (i.target == 0 && i.from == From::kBefore) {
+      return absl::StrCat("there is no segment before ", model_.segments[i.target]);
+    }
+    return "";
   }
 
   // What may not be left, and what must have been.
   std::optional<Violation> End() {
     constexpr std::pair<BufferKind, Rule> kNotToBeLeft[] = {{BufferKind::kTape, Rule::kTapeLeft},
                                                             {BufferKind::kGradientFlow, Rule::kBackwardWhole},
-                                                            {BufferKind::kFlow, Rule::kMicroBatchWhole}};
+                                                            {BufferKind::kFlow, Rule::kMicroBatchWhole},
+                                                            {BufferKind::kInputs, Rule::kRecomputeLeft},
+                                                            {BufferKind::kReplay, Rule::kRecomputeLeft}};
     for (const auto& [kind, rule] : kNotToBeLeft) {
       if (auto found = Left(kind, rule)) return found;
     }
@@ -193,7 +251,16 @@ class Walk {
       return Violation{Rule::kMicroBatchWhole, size_, absl::StrCat("micro-batch ", m, " is never run")};
     }
     if (!buffers_.IsThere(kAgreement)) return Violation{Rule::kAgreeOnce, size_, "no agree"};
-    return Left(BufferKind::kGradients, Rule::kUpdateOnce);
+    if (auto found = Left(BufferKind::kGradients, Rule::kUpdateOnce)) return found;
+    if (auto found = Left(BufferKind::kEvent, Rule::kEventWaited)) return found;
+    for (int g = 0; g < static_cast<int>(model_.groups.size()); ++g) {
+      const Buffer parameters{BufferKind::kParameters, g, 0};
+      const int stage = model_.zero_stage(g);
+      if (stage == 0 || buffers_.IsThere(parameters) == (stage < 3)) continue;
+      return Violation{Rule::kGatheredAtEnd, stage < 3 ? size_ : buffers_.TakenAt(parameters),
+                       Is(parameters, stage < 3 ? "is not there at the end" : "is left at the end")};
+    }
+    return std::nullopt;
   }
 
   std::optional<Violation> Left(BufferKind kind, Rule rule) const {
@@ -238,12 +305,28 @@ absl::string_view RuleText(Rule rule) {
       return "a tape is used up by one backward";
     case Rule::kTapeLeft:
       return "what forward keeps is used by a backward";
+    case Rule::kRecomputeOrder:
+      return "a segment is recomputed between its forward and its backward, and the last one, whose loss would count "
+             "twice, never";
+    case Rule::kRecomputeInputs:
+      return "a recompute has its inputs, which were kept or which the recompute before it gave, and its batch";
+    case Rule::kRecomputeOnce:
+      return "a recompute makes a tape where there is none";
+    case Rule::kRecomputeLeft:
+      return "what is kept for a recompute, or given by one, is used";
     case Rule::kBackwardOrder:
       return "a micro-batch goes backward through the segments in reverse, from the last one's output on";
     case Rule::kBackwardWhole:
       return "a micro-batch that goes backward goes back to the first segment";
     case Rule::kCopiesReleased:
       return "a group's copies are released where there are some, and not read afterwards";
+    case Rule::kGathered:
+      return "a sharded group's parameters are gathered, and the gather has been waited for, when they are read or "
+             "released";
+    case Rule::kGatherOnce:
+      return "a group's parameters are gathered where they are not there";
+    case Rule::kGatheredAtEnd:
+      return "at the end the parameters of groups of ZeRO 1 and 2 are whole and those of ZeRO 3 are not";
     case Rule::kReduceWhole:
       return "a group's gradients are reduced when every segment that uses it, in every micro-batch, has added its own";
     case Rule::kReduceOnce:
@@ -251,7 +334,7 @@ absl::string_view RuleText(Rule rule) {
     case Rule::kEventRaisedOnce:
       return "an event is raised once";
     case Rule::kEventWaited:
-      return "an event that is raised is waited for once, after that and before agree";
+      return "an event that is raised is waited for once, after that, and before agree if it was raised before agree";
     case Rule::kAgreeOnce:
       return "the ranks agree once";
     case Rule::kAgreeSeesAll:
@@ -261,7 +344,7 @@ absl::string_view RuleText(Rule rule) {
     case Rule::kUpdateOnce:
       return "each group that has gradients is updated once, and no other";
     case Rule::kOnlyUpdatesAfterAgree:
-      return "after agree there are updates only";
+      return "after agree there are updates, and gathers of what they made, only";
   }
   return "?";
 }

@@ -35,9 +35,16 @@ enum class Rule : uint8_t {
   kTapeKept,
   kTapeUsedOnce,
   kTapeLeft,
+  kRecomputeOrder,
+  kRecomputeInputs,
+  kRecomputeOnce,
+  kRecomputeLeft,
   kBackwardOrder,
   kBackwardWhole,
   kCopiesReleased,
+  kGathered,
+  kGatherOnce,
+  kGatheredAtEnd,
   kReduceWhole,
   kReduceOnce,
   kEventRaisedOnce,
@@ -48,7 +55,7 @@ enum class Rule : uint8_t {
   kUpdateOnce,
   kOnlyUpdatesAfterAgree,
 };
-constexpr int kRules = 19;
+constexpr int kRules = 26;
 
 absl::string_view RuleText(Rule rule);
 

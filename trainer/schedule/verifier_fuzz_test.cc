@@ -30,10 +30,16 @@ ModelShape RandomModel(Dice& dice, int most_segments) {
   const int segments = dice.In(1, most_segments);
   const int groups = dice.In(0, segments + 2);
   const bool with_copies = dice.OneIn(2), reads_less = dice.OneIn(2);
+  const bool sharded = dice.OneIn(2), all_alike = dice.OneIn(2);
+  const int stage = dice.In(0, 3);
   for (int g = 0; g < groups; ++g) {
     model.groups.push_back("g" + std::to_string(g));
-    if (with_copies) model.copied.push_back(dice.OneIn(2));
+    if (sharded) model.zero_stages.push_back(all_alike ? stage : dice.In(0, 3));
+    if (with_copies) model.copied.push_back(dice.OneIn(2) && model.zero_stage(g) == 0);
   }
+  model.reduce_per_micro = dice.OneIn(2);
+  model.gather_ahead = dice.In(0, 3);
+  const bool some_read = sharded && dice.OneIn(2);
   for (int s = 0; s < segments; ++s) {
     model.segments.push_back("s" + std::to_string(s));
     std::vector<int> used, read;
@@ -45,14 +51,35 @@ ModelShape RandomModel(Dice& dice, int most_segments) {
       if (dice.OneIn(2)) read.push_back(g);
     }
     model.groups_used.push_back(std::move(used));
+    if (some_read) model.backward_reads_parameters.push_back(dice.OneIn(2));
     if (reads_less) model.copies_read_by_backward.push_back(std::move(read));
   }
   return model;
 }
 
+// Spans within [first, end), at times with spans in them.
+RecomputeSpans RandomSpans(Dice& dice, int first, int end, int depth = 0) {
+  RecomputeSpans spans;
+  while (first < end && !dice.OneIn(5)) {
+    RecomputeSpan span;
+    span.first = dice.In(first, end - 1);
+    span.end = dice.In(span.first + 1, end);
+    if (depth < 2 && dice.OneIn(2)) span.inner = RandomSpans(dice, span.first, span.end, depth + 1);
+    first = span.end;
+    spans.push_back(std::move(span));
+  }
+  return spans;
+}
+
+Schedule RandomTrainStep(Dice& dice, ModelShape model, int micro_batches) {
+  const int segments = static_cast<int>(model.segments.size());
+  if (!dice.OneIn(3)) model.recompute = RandomSpans(dice, 0, segments);
+  return WriteTrainStep(model, micro_batches);
+}
+
 Schedule RandomGoodSchedule(Dice& dice, const ModelShape& model, int most_micro_batches) {
   const int micro_batches = dice.In(1, most_micro_batches);
-  return dice.OneIn(5) ? WriteEvaluation(model, micro_batches) : WriteTrainStep(model, micro_batches);
+  return dice.OneIn(5) ? WriteEvaluation(model, micro_batches) : RandomTrainStep(dice, model, micro_batches);
 }
 
 void Mutate(Dice& dice, const ModelShape& model, Schedule* schedule) {
@@ -79,7 +106,7 @@ void Mutate(Dice& dice, const ModelShape& model, Schedule* schedule) {
       list.insert(list.begin() + dice.In(0, size - 1), picked);
       break;
     case 5:  // retarget, at times out of range
-      switch (dice.In(0, 3)) {
+      switch (dice.In(0, 4)) {
         case 0:
           list[at].target = dice.In(-1, static_cast<int>(std::max(model.segments.size(), model.groups.size())));
           break;
@@ -90,7 +117,10 @@ void Mutate(Dice& dice, const ModelShape& model, Schedule* schedule) {
           list[at].event = dice.In(-1, schedule->events);
           break;
         case 3:
-          list[at].keep = list[at].keep == Keep::kAll ? Keep::kNothing : Keep::kAll;
+          list[at].keep = static_cast<Keep>((static_cast<int>(list[at].keep) + dice.In(1, 2)) % 3);
+          break;
+        case 4:
+          list[at].from = list[at].from == From::kKept ? From::kBefore : From::kKept;
           break;
       }
       break;
@@ -130,8 +160,9 @@ TEST(VerifierFuzzTest, WhatThePlannerWritesForRandomModelsIsAccepted) {
   for (int n = 0; n < 300; ++n) {
     const ModelShape model = RandomModel(dice, 40);
     for (const Schedule& schedule :
-         {WriteTrainStep(model, 1 + n % 6), WriteEvaluation(model, 1 + n % 6), WriteTrainStep(model, dice.In(1, 6))}) {
-      ASSERT_TRUE(Verify(schedule, model).ok()) << Verify(schedule, model);
+         {WriteTrainStep(model, 1 + n % 6), WriteEvaluation(model, 1 + n % 6), RandomTrainStep(dice, model, 1 + n % 6),
+          RandomTrainStep(dice, model, dice.In(1, 6))}) {
+      ASSERT_TRUE(Verify(schedule, model).ok()) << Verify(schedule, model) << "\n" << ScheduleTable(schedule, model);
       ASSERT_EQ(PlayNaively(schedule, model), "");
     }
   }

@@ -58,6 +58,24 @@ Draft Train(int micro_batches = 2) {
   return draft;
 }
 
+// Embedding and layer are one span.
+Draft Recomputing() {
+  Draft draft;
+  draft.model.recompute = {{0, 2, {}}};
+  draft.schedule = WriteTrainStep(draft.model, 1);
+  return draft;
+}
+
+// ZeRO 3, but for the last norm, which is of ZeRO 1.
+Draft Sharded(bool reduce_per_micro = false) {
+  Draft draft;
+  draft.model.copied.clear();
+  draft.model.zero_stages = {3, 3, 1, 3};
+  draft.model.reduce_per_micro = reduce_per_micro;
+  draft.schedule = WriteTrainStep(draft.model, 2);
+  return draft;
+}
+
 Draft Evaluation() {
   Draft draft;
   draft.schedule = WriteEvaluation(draft.model, 2);
@@ -244,6 +262,70 @@ const Broken kBroken[] = {
        return d;
      },
      "(release norm): the copy of norm is not there"},
+    {"RecomputedBeforeItRan", Rule::kRecomputeOrder,
+     [] {
+       Draft d = Recomputing();
+       d.Move(d.Find(Op::kRecompute, 1), 1);
+       return d;
+     },
+     "instruction 1 (recompute layer micro 0): the output of layer micro 0 is not there"},
+    {"RecomputedAfterItsBackward", Rule::kRecomputeOrder,
+     [] {
+       Draft d = Recomputing();
+       d.Insert(d.Find(Op::kBackward, 0), {Op::kRecompute, 1, 0});
+       return d;
+     },
+     "(recompute layer micro 0): the tape of layer micro 0 has been there and is gone"},
+    {"TheLastSegmentRecomputed", Rule::kRecomputeOrder,
+     [] {
+       Draft d = Recomputing();
+       d.Insert(d.Find(Op::kBackward, 1), {Op::kRecompute, 2, 0});
+       return d;
+     },
+     "head is the last segment"},
+    {"TheFirstSegmentRecomputedFromTheOneBefore", Rule::kRecomputeOrder,
+     [] {
+       Draft d = Recomputing();
+       d.list()[d.Find(Op::kRecompute, 0)].from = From::kBefore;
+       return d;
+     },
+     "there is no segment before embedding"},
+    {"RecomputedFromInputsThatWereNotKept", Rule::kRecomputeInputs,
+     [] {
+       Draft d = Recomputing();
+       d.list()[0].keep = Keep::kNothing;
+       return d;
+     },
+     "(recompute embedding micro 0 from its inputs): the kept input of embedding micro 0 is not there"},
+    {"RecomputedFromWhatWasNotRecomputed", Rule::kRecomputeInputs,
+     [] {
+       Draft d = Recomputing();
+       d.Erase(d.Find(Op::kRecompute, 0));
+       return d;
+     },
+     "(recompute layer micro 0): the recomputed output of embedding micro 0 is not there"},
+    {"RecomputedThoughItsTapeIsThere", Rule::kRecomputeOnce,
+     [] {
+       Draft d = Recomputing();
+       d.list()[1].keep = Keep::kAll;
+       return d;
+     },
+     "(recompute layer micro 0): the tape of layer micro 0 is there already"},
+    {"InputsKeptForNobody", Rule::kRecomputeLeft,
+     [] {
+       Draft d = Recomputing();
+       d.list()[1].keep = Keep::kInputs;
+       return d;
+     },
+     "instruction 1 (forward layer micro 0 keep inputs): the kept input of layer micro 0 is left at the end"},
+    {"RecomputedForNobody", Rule::kRecomputeLeft,
+     [] {
+       Draft d = Evaluation();
+       d.list()[0].keep = Keep::kInputs;
+       d.Insert(1, {Op::kRecompute, 0, 0, -1, Keep::kNothing, From::kKept});
+       return d;
+     },
+     "the recomputed output of embedding micro 0 is left at the end"},
     {"ReducedBeforeTheTiedSegmentAdds", Rule::kReduceWhole,
      [] {
        Draft d = Train();
@@ -380,6 +462,92 @@ const Broken kBroken[] = {
        return d;
      },
      "instruction 6 (forward head micro 1 keep nothing): agree is instruction 5"},
+    {"AStageThatThereIsNot", Rule::kShape,
+     [] {
+       Draft d = Sharded();
+       d.model.zero_stages[1] = 4;
+       return d;
+     },
+     "l has ZeRO stage 4"},
+    {"AGatherOfWhatIsNotSharded", Rule::kRange,
+     [] {
+       Draft d = Sharded();
+       d.model.zero_stages[1] = 0;
+       return d;
+     },
+     "a gather of l, which is not sharded"},
+    {"ForwardOnAShard", Rule::kGathered,
+     [] {
+       Draft d = Sharded();
+       d.Move(d.Find(Op::kForward, 0), 0);
+       return d;
+     },
+     "instruction 0 (forward embedding micro 0): what is whole of wte is not there"},
+    {"ForwardBeforeTheGatherIsDone", Rule::kGathered,
+     [] {
+       Draft d = Sharded();
+       d.Move(d.Find(Op::kForward, 0), d.FindWait(d.list()[d.Find(Op::kGather, 0)].event));
+       return d;
+     },
+     "(forward embedding micro 0): what is whole of wte is still being gathered"},
+    {"BackwardAfterTheRelease", Rule::kGathered,
+     [] {
+       Draft d = Sharded();
+       d.Insert(d.Find(Op::kBackward, 2), {Op::kRelease, 0, -1, -1, Keep::kAll});
+       return d;
+     },
+     "(backward head micro 0): what is whole of wte has been there and is gone"},
+    {"GatheredOverWhatIsThere", Rule::kGatherOnce,
+     [] {
+       Draft d = Sharded();
+       Instruction gather = d.list()[d.Find(Op::kGather, 0)];
+       gather.event = d.schedule.events++;
+       d.Insert(d.Find(Op::kForward, 0), gather);
+       return d;
+     },
+     "what is whole of wte is there already"},
+    {"NotGatheredAfterItsUpdate", Rule::kGatheredAtEnd,
+     [] {
+       Draft d = Sharded();
+       const int gather = d.Find(Op::kGather, 2);
+       d.Erase(d.FindWait(d.list()[gather].event));
+       d.Erase(gather);
+       return d;
+     },
+     "as a whole: what is whole of norm is not there at the end"},
+    {"LeftGathered", Rule::kGatheredAtEnd,
+     [] {
+       Draft d = Sharded();
+       for (int at = static_cast<int>(d.list().size()) - 1;; --at) {
+         if (d.list()[at].op != Op::kRelease || d.list()[at].target != 1) continue;
+         d.Erase(at);
+         return d;
+       }
+     },
+     "what is whole of l is left at the end"},
+    {"AGatherThatNobodyWaitsFor", Rule::kEventWaited,
+     [] {
+       Draft d = Sharded();
+       d.Erase(d.FindWait(d.list()[d.Find(Op::kGather, 2)].event));
+       return d;
+     },
+     "is left at the end"},
+    {"TheNextMicroBatchIntoABufferThatIsBeingReduced", Rule::kReduceWhole,
+     [] {
+       Draft d = Sharded(/*reduce_per_micro=*/true);
+       d.Move(d.FindWait(d.list()[d.Find(Op::kReduce, 1, 0)].event), d.Find(Op::kBackward, 1, 1));
+       return d;
+     },
+     "(backward layer micro 1): the gradient of l is still being reduced"},
+    {"OneMicroBatchNotReduced", Rule::kReduceWhole,
+     [] {
+       Draft d = Sharded(/*reduce_per_micro=*/true);
+       const int reduce = d.Find(Op::kReduce, 1, 0);
+       d.Erase(d.FindWait(d.list()[reduce].event));
+       d.Erase(reduce);
+       return d;
+     },
+     "(backward layer micro 1): the gradient of l has not been reduced"},
     {"ReleaseAfterAgree", Rule::kOnlyUpdatesAfterAgree,
      [] {
        Draft d = Train();
