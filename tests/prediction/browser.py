@@ -8,6 +8,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import time
 
@@ -34,7 +35,7 @@ class Browser:
             words.append("--no-sandbox")  # the only way that it runs as root
         self._process = subprocess.Popen(["bash", "-c", f'exec "$@" 3<&{far[0]} 4>&{far[1]}', "browser", *words],
                                          pass_fds=far, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                         stderr=subprocess.DEVNULL)
+                                         stderr=subprocess.DEVNULL, start_new_session=True)
         for fd in (theirs_in, theirs_out, *far):
             os.close(fd)
         self._session = None
@@ -45,7 +46,17 @@ class Browser:
         self.call("Emulation.setDeviceMetricsOverride", width=1280, height=900, deviceScaleFactor=1, mobile=False)
 
     def close(self):
-        self._process.kill()
+        """Returns when all of it is gone, so that its profile can be removed."""
+        self._session = None
+        try:
+            self.call("Browser.close")
+            self._process.wait(self.seconds)
+        except (AssertionError, OSError, subprocess.TimeoutExpired):
+            pass  # it is killed below
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)  # its own group: what it started is in it
+        except ProcessLookupError:
+            pass
         self._process.wait()
         os.close(self._in)
         os.close(self._out)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import sys
 import unittest
 
@@ -62,6 +63,11 @@ def with_checksum(machine):
         for _ in range(8):
             crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
     return json.dumps(dict(machine, crc32c=f"{crc ^ 0xffffffff:08x}"))
+
+
+def words_of(refused):
+    """The line that refuses, without sizes: what opening the data leaves on the heap is measured each time."""
+    return re.sub(r"[0-9.]+ ([KMG]iB|B)\b", "so much", refused.stderr.splitlines()[-1])
 
 
 def compared(report, phases=("init", "train", "eval", "save")):
@@ -154,12 +160,13 @@ class PredictionTest(runs.RunTest):
         self.assertTrue(hint["fits"], plan["hints"])
         # train refuses in the same words, before anything is made.
         again = self.train("refused", sets, config=self.text, expect=EXIT_DOES_NOT_FIT)
-        self.assertEqual(again.stderr.splitlines()[-1], refused.stderr.splitlines()[-1])
+        self.assertEqual(words_of(again), words_of(refused))
         self.assertFalse(os.path.exists(self.path("refused")))
         # The first hint, followed.
         helped = self.plan("--json", *(word for item in [*sets, f"{hint['key']}={hint['to']}"] for word in ("--set", item)))
-        self.assertEqual(json.loads(helped.stdout)["budgets"][0]["need_bytes"],
-                         plan["budgets"][0]["need_bytes"] - hint["saves_bytes"])
+        # But for what opening the data leaves on the heap, which is measured each time.
+        self.assertAlmostEqual(json.loads(helped.stdout)["budgets"][0]["need_bytes"],
+                               plan["budgets"][0]["need_bytes"] - hint["saves_bytes"], delta=2**18)
         self.train("helped", [*sets, f"{hint['key']}={hint['to']}"], config=self.text)
         limit = plan["budgets"][0]["limit_bytes"]
         self.assertLessEqual(self.report("helped")["measured"]["rss_peak_bytes"], limit)
@@ -175,21 +182,24 @@ class PredictionTest(runs.RunTest):
         self.assert_one_clear_line(done, "memory.host: 32MiB: does not fit", "short by",
                                    "no change of one key alone makes it fit")
         again = self.train("fixed", sets, config=self.text, expect=EXIT_DOES_NOT_FIT)
-        self.assertEqual(again.stderr.splitlines()[-1], done.stderr.splitlines()[-1])
+        self.assertEqual(words_of(again), words_of(done))
         self.assertFalse(os.path.exists(self.path("fixed")))
 
     def test_what_was_not_measured_is_listed_as_assumed(self):
-        sets = ["--set", "model.width=96", "--set", "train.micro_batch=2048", "--set", "train.global_batch=2048"]
-        large = json.loads(self.plan("--json", *sets, config=self.images).stdout)
+        # Queries, keys and values of 128 MiB each.
+        sets = ["model.attention=fused", "model.width=1024", "model.context=1024", "train.micro_batch=32",
+                "train.global_batch=32"]
+        sets = [word for item in sets for word in ("--set", item)]
+        large = json.loads(self.plan("--json", *sets).stdout)
         found = {a["operator"]: a["argument_bytes"] for a in large["assumed"]}
-        self.assertIn("aten::convolution", found)
+        name = "aten::_scaled_dot_product_flash_attention_for_cpu"
+        self.assertEqual(found[name], 3 * 128 * 2**20)
         self.assertGreater(min(found.values()), 256 * 2**20)
-        said = self.plan(*sets, config=self.images).stdout
+        said = self.plan(*sets).stdout
         self.assertIn("Assumed, not measured", said)
-        self.assertIn("  aten::convolution, on up to ", said)
-        small = self.plan("--json", config=self.images)
-        self.assertEqual(json.loads(small.stdout)["assumed"], [])
-        self.assertNotIn("Assumed", self.plan(config=self.images).stdout)
+        self.assertIn(f"  {name}, on up to 384 MiB", said)
+        self.assertEqual(json.loads(self.plan("--json").stdout)["assumed"], [])
+        self.assertNotIn("Assumed", self.plan().stdout)
 
     def test_the_schedules_that_will_run_are_proved_sound(self):
         sets = ["--set", "train.global_batch=11", "--set", "train.micro_batch=1"]
@@ -224,7 +234,7 @@ class PredictionTest(runs.RunTest):
         self.assertTrue(all(float(row["duration_us"]) >= 0 for row in parts))
         profile = self.plan("--profile", *words, config=self.images).stdout
         self.assertIn(f"memory profile of a step: start {start / 1e6:.1f} MB", profile)
-        self.assertIn(f"rise {rise / 1e6:.1f} MB; highest 20 instructions", profile)
+        self.assertIn(f"rise {rise / 1e6:.1f} MB; highest {min(20, len(step))} instructions", profile)
         self.assertIn("recompute none: no segment is run again", profile)
 
     def test_a_file_of_calibration_of_another_machine_is_an_estimate_and_a_damaged_one_is_refused(self):

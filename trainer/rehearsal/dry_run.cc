@@ -2,6 +2,7 @@
 
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <c10/core/CPUAllocator.h>
 #include <c10/core/DispatchKey.h>
 #include <c10/util/Exception.h>
 #include <torch/library.h>
@@ -116,7 +117,36 @@ void ReturnWritten(const c10::OperatorHandle& op, Stack* stack) {
   }
 }
 
-void PlayMeta(const c10::OperatorHandle& op, Stack* stack) {
+// On the CPU an operator whose arguments are of several types copies those that are not of the type it computes in, for
+// as long as it runs (TensorIterator; a number among tensors is one of them). The Meta device does not.
+int64_t BytesOfCopies(const std::string& name, const std::vector<c10::IValue>& arguments, const c10::IValue& returned) {
+  const auto bytes = [](const at::Tensor& x, at::ScalarType dtype) {
+    return x.numel() * static_cast<int64_t>(c10::elementSize(dtype));
+  };
+  if (!returned.isTensor() || !arguments[0].isTensor()) return 0;
+  const at::Tensor &x = arguments[0].toTensor(), &y = returned.toTensor();
+  if (name == "aten::sum.dim_IntList") {
+    return x.scalar_type() == y.scalar_type() ? 0 : bytes(x, y.scalar_type());
+  }
+  if (name == "aten::mean.dim") {
+    // In fp32, and its result as well before it is cast back; otherwise the sum is divided by a number, an int64 that
+    // is cast.
+    if (at::isReducedFloatingType(y.scalar_type())) return bytes(x, at::kFloat) + bytes(y, at::kFloat);
+    return static_cast<int64_t>(c10::elementSize(at::kLong) + c10::elementSize(y.scalar_type()));
+  }
+  if (!IsOneOf(name, {"aten::add.Tensor", "aten::add_.Tensor", "aten::sub.Tensor", "aten::sub_.Tensor",
+                      "aten::mul.Tensor", "aten::mul_.Tensor", "aten::div.Tensor", "aten::div_.Tensor"})) {
+    return 0;
+  }
+  int64_t copies = 0;
+  for (int i = 0; i < 2; ++i) {
+    const at::Tensor& operand = arguments[i].toTensor();
+    if (operand.scalar_type() != y.scalar_type()) copies += bytes(operand, y.scalar_type());
+  }
+  return copies;
+}
+
+void PlayMeta(const c10::OperatorHandle& op, const std::string& name, Stack* stack) {
   const std::vector<c10::Argument>& formal = op.schema().arguments();
   std::vector<c10::IValue> arguments = Pop(op, stack);
   MetaView view;
@@ -135,6 +165,8 @@ void PlayMeta(const c10::OperatorHandle& op, Stack* stack) {
   view.GrowStorages();
   const size_t results = op.schema().returns().size();
   for (size_t i = stack->size() - results; i < stack->size(); ++i) (*stack)[i] = view.FromMeta((*stack)[i]);
+  const int64_t copies = results == 1 ? BytesOfCopies(name, arguments, stack->back()) : 0;
+  if (copies > 0) const c10::DataPtr held = c10::GetCPUAllocator()->allocate(static_cast<size_t>(copies));
 }
 
 void Play(const c10::OperatorHandle& op, DispatchKeySet, Stack* stack) {
@@ -167,7 +199,7 @@ void Play(const c10::OperatorHandle& op, DispatchKeySet, Stack* stack) {
       op.redispatchBoxed(DispatchKeySet(DispatchKey::CPU), stack);
       return;
     case Way::kMeta:
-      return PlayMeta(op, stack);
+      return PlayMeta(op, name, stack);
     case Way::kReal:
       C10_THROW_ERROR(NotImplementedError,
                       absl::StrCat(name, " (", Describe(op, *stack),

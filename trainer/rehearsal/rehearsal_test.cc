@@ -1,5 +1,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/library.h>
+#include <torch/nn.h>
 
 #include <functional>
 #include <sstream>
@@ -8,10 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <torch/csrc/autograd/autograd.h>
-#include <torch/library.h>
-#include <torch/nn.h>
-
+#include "absl/strings/match.h"
 #include "memory/counting_allocator.h"
 #include "memory/ledger_marks.h"
 #include "memory/peaks.h"
@@ -95,18 +95,19 @@ std::vector<Case> Cases() {
   std::vector<Case> cases;
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
     const std::string in = dtype == at::kFloat ? " fp32" : " bf16";
-    cases.push_back({"linear" + in, [=] { return Trained(torch::nn::Linear(48, 80), dtype, Leaf({6, 5, 48}, dtype)); }});
-    cases.push_back({"layer norm" + in, [=] {
-                       return Trained(torch::nn::LayerNorm(torch::nn::LayerNormOptions({48})), dtype,
-                                      Leaf({6, 5, 48}, dtype));
+    cases.push_back({"linear" + in, [=] {
+                       return Trained(torch::nn::Linear(48, 80), dtype, Leaf({6, 5, 48}, dtype));
                      }});
+    cases.push_back(
+        {"layer norm" + in, [=] {
+           return Trained(torch::nn::LayerNorm(torch::nn::LayerNormOptions({48})), dtype, Leaf({6, 5, 48}, dtype));
+         }});
     cases.push_back({"convolution" + in, [=] {
                        return Trained(torch::nn::Conv2d(torch::nn::Conv2dOptions(8, 16, 3).padding(1).stride(2)), dtype,
                                       Leaf({4, 8, 15, 14}, dtype));
                      }});
     cases.push_back({"grouped convolution, channels last" + in, [=] {
-                       const at::Tensor x =
-                           at::randn({4, 8, 12, 12}, dtype).contiguous(at::MemoryFormat::ChannelsLast);
+                       const at::Tensor x = at::randn({4, 8, 12, 12}, dtype).contiguous(at::MemoryFormat::ChannelsLast);
                        return Trained(torch::nn::Conv2d(torch::nn::Conv2dOptions(8, 16, 3).groups(2)), dtype,
                                       x.set_requires_grad(true));
                      }});
@@ -114,10 +115,10 @@ std::vector<Case> Cases() {
                        return Trained(torch::nn::ConvTranspose2d(torch::nn::ConvTranspose2dOptions(8, 6, 4).stride(2)),
                                       dtype, Leaf({2, 8, 7, 7}, dtype));
                      }});
-    cases.push_back({"convolution over time" + in, [=] {
-                       return Trained(torch::nn::Conv1d(torch::nn::Conv1dOptions(8, 16, 3)), dtype,
-                                      Leaf({4, 8, 20}, dtype));
-                     }});
+    cases.push_back(
+        {"convolution over time" + in, [=] {
+           return Trained(torch::nn::Conv1d(torch::nn::Conv1dOptions(8, 16, 3)), dtype, Leaf({4, 8, 20}, dtype));
+         }});
     cases.push_back({"batch norm" + in, [=] {
                        return Trained(torch::nn::BatchNorm2d(8), dtype, Leaf({4, 8, 12, 12}, dtype));
                      }});
@@ -137,8 +138,9 @@ std::vector<Case> Cases() {
                        return Trained(torch::nn::MultiheadAttention(32, 4), dtype, x, x, x);
                      }});
     cases.push_back({"transformer layer with dropout" + in, [=] {
-                       return Trained(torch::nn::TransformerEncoderLayer(torch::nn::TransformerEncoderLayerOptions(32, 4)),
-                                      dtype, Leaf({9, 4, 32}, dtype));
+                       return Trained(
+                           torch::nn::TransformerEncoderLayer(torch::nn::TransformerEncoderLayerOptions(32, 4)), dtype,
+                           Leaf({9, 4, 32}, dtype));
                      }});
     cases.push_back({"fused attention" + in, [=] {
                        const at::Tensor q = Leaf({2, 4, 16, 8}, dtype), k = Leaf({2, 4, 16, 8}, dtype);
@@ -150,8 +152,8 @@ std::vector<Case> Cases() {
                      }});
     cases.push_back({"pools" + in, [=] {
                        const at::Tensor x = Leaf({2, 4, 12, 12}, dtype);
-                       const at::Tensor y = F::adaptive_avg_pool2d(
-                           F::max_pool2d(x, F::MaxPool2dFuncOptions(2)), F::AdaptiveAvgPool2dFuncOptions(3));
+                       const at::Tensor y = F::adaptive_avg_pool2d(F::max_pool2d(x, F::MaxPool2dFuncOptions(2)),
+                                                                   F::AdaptiveAvgPool2dFuncOptions(3));
                        return Gradient(F::avg_pool2d(y, F::AvgPool2dFuncOptions(3)).sum(), x);
                      }});
     cases.push_back({"activations" + in, [=] {
@@ -166,11 +168,24 @@ std::vector<Case> Cases() {
                        y = y.index({at::arange(2)}).unsqueeze(0).expand({3, 2, 120}).contiguous();
                        y = (y - y.mean(2, true)) / (y.var(2, true, true) + 1).sqrt();
                        y.add_(1).mul_(2);
-                       return Gradient(y.pow(2).sum() + y.std() + at::norm(x) + x.abs().sum() + x.amax(1).sum() + std::get<0>(x.sort(1)).sum() +
-                                           x.cumsum(0).tril().sum() + std::get<0>(at::topk(x, 2)).sum(),
+                       return Gradient(y.pow(2).sum() + y.std() + at::norm(x) + x.abs().sum() + x.amax(1).sum() +
+                                           std::get<0>(x.sort(1)).sum() + x.cumsum(0).tril().sum() +
+                                           std::get<0>(at::topk(x, 2)).sum(),
                                        x);
                      }});
   }
+  // Copies of arguments to the type that is computed in are most of what these take.
+  const auto half = [] { return at::ones({6, 50, 40}, at::kBFloat16); };
+  cases.push_back({"a sum in another type", [=] { return Tensors{half().sum(0, false, at::kFloat)}; }});
+  cases.push_back({"a sum over two dimensions in another type", [=] {
+                     return Tensors{half().sum(at::IntArrayRef({0, 1}), true, at::kFloat)};
+                   }});
+  cases.push_back({"a mean of bf16", [=] { return Tensors{half().mean({1})}; }});
+  cases.push_back({"a mean of fp32", [] { return Tensors{at::ones({6, 50, 40}).mean({1})}; }});
+  cases.push_back({"bf16 and fp32", [=] { return Tensors{half() * at::ones({6, 50, 40})}; }});
+  cases.push_back({"bf16 onto fp32", [=] { return Tensors{at::ones({6, 50, 40}).add_(half())}; }});
+  cases.push_back({"a number", [] { return Tensors{at::ones({3}) / 3.0}; }});
+  cases.push_back({"whole numbers and a number", [] { return Tensors{at::ones({3}, at::kLong).mul(0.5)}; }});
   cases.push_back({"embedding", [] {
                      return Trained(torch::nn::Embedding(100, 24), at::kFloat, at::randint(0, 100, {4, 9}, at::kLong));
                    }});
@@ -208,7 +223,8 @@ TEST(DryRunTest, OperatorsGiveTheShapesAndTakeTheBytesOfTheRealOnes) {
       continue;
     }
     EXPECT_EQ(dry.tensors, real.tensors);
-    EXPECT_EQ(dry.peak, real.peak);
+    // Each thread of fused attention's backward takes 64 bytes for a while, and two may or may not do so at once.
+    EXPECT_NEAR(dry.peak, real.peak, absl::StartsWith(c.name, "fused attention") ? 64 : 0);
   }
 }
 
@@ -244,8 +260,9 @@ TEST(DryRunTest, ReadingAValueIsNamedWithItsTensor) {
 }
 
 TEST(DryRunTest, AShapeThatDependsOnValuesIsNamed) {
-  for (const auto& work : {std::function<void()>([] { at::nonzero(at::zeros({3})); }),
-                           std::function<void()>([] { at::masked_select(at::zeros({3}), at::zeros({3}, at::kBool)); })}) {
+  for (const auto& work : {std::function<void()>([] { at::nonzero(at::zeros({3})); }), std::function<void()>([] {
+                             at::masked_select(at::zeros({3}), at::zeros({3}, at::kBool));
+                           })}) {
     const std::string error = ErrorOf(work);
     EXPECT_NE(error.find("depends on values"), std::string::npos) << error;
   }
