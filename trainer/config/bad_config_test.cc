@@ -58,6 +58,13 @@ const BadConfig kBadConfigs[] = {
     {"precision: fp8\n", "1:12", "precision: must be one of fp32, bf16, fp16, found fp8"},
     {"data: {source: kjw}\n", "1:16", "data.source: must be one of kjv, fashion-mnist, or none, found kjw; did you mean kjv?"},
     {"sharding: {zero: 4}\n", "1:18", "sharding.zero: must be 0 to 3, or auto, found 4"},
+    {"train: {loss_scale: 0}\n", "1:21", "train.loss_scale: must be above 0.0"},
+    {"train: {loss_scale: 0}\n", "1:21", ", or none, or dynamic, found 0"},
+    {"train: {loss_scale: auto}\n", "1:21", "train.loss_scale: "},
+    {"train: {max_skipped_steps: 0}\n", "1:28", "train.max_skipped_steps: must be 1 or more, found 0"},
+    {"train: {steps: 5, loss_scale_start: 8,\n  loss_scale: 4}\ndata: {source: kjv}\n", "1:37",
+     "train.loss_scale_start means nothing without train.loss_scale: dynamic; leave it out (train.loss_scale is at "
+     "bad.yaml:2:15)"},
     {"memory: {host: 6}\n", "1:16", "memory.host: must be at least 1MiB, found 6 bytes"},
     {"memory: {host: 6G}\n", "1:16", "there is no unit \"G\""},
     {"memory: {host: 120%}\n", "1:16", "must be above 0% and at most 100%, found 120%"},

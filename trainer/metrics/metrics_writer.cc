@@ -1,5 +1,6 @@
 #include "trainer/metrics/metrics_writer.h"
 
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -51,12 +52,17 @@ class FileMetricsWriter : public MetricsWriter {
                  {"seconds", metrics.seconds},
                  {"tokens_per_second", metrics.tokens_per_second},
                  {"memory", metrics.memory_peak_bytes}};
-    std::vector<EventFile::Scalar> scalars = {
-        {"train/loss", metrics.loss},
-        {"train/lr", metrics.lr},
-        {"train/grad_norm", metrics.grad_norm},
-        {"train/tokens_per_second", metrics.tokens_per_second},
-    };
+    std::vector<EventFile::Scalar> scalars = {{"train/lr", metrics.lr},
+                                              {"train/tokens_per_second", metrics.tokens_per_second}};
+    if (std::isfinite(metrics.loss)) scalars.push_back({"train/loss", metrics.loss});
+    if (std::isfinite(metrics.grad_norm)) scalars.push_back({"train/grad_norm", metrics.grad_norm});
+    if (metrics.micro_batch.has_value()) line["micro_batch"] = *metrics.micro_batch;
+    if (metrics.voided > 0) line["voided"] = metrics.voided;
+    if (metrics.skipped) line["skipped"] = true;
+    if (metrics.loss_scale.has_value()) {
+      line["loss_scale"] = *metrics.loss_scale;
+      scalars.push_back({"train/loss_scale", *metrics.loss_scale});
+    }
     if (metrics.rss_peak_bytes > 0) {
       line["rss_peak_bytes"] = metrics.rss_peak_bytes;
       scalars.push_back({"memory/rss_peak_bytes", static_cast<double>(metrics.rss_peak_bytes)});

@@ -18,6 +18,8 @@ namespace stowage {
 //   {"step":1,"loss":5.6,"lr":0.001,"grad_norm":2.1,"tokens":4096,"seconds":2.3,"tokens_per_second":1780.9,
 //    "memory":{"parameters":42663936,...},"rss_peak_bytes":1234567890}
 //   {"step":50,"validation_loss":2.9,"tokens":436224,"seconds":12.1}
+// A step has "micro_batch" too, what it was made with; "voided", how often it ran out of memory before, if it did;
+// "skipped": true, if its loss or gradients were not finite and nothing was updated; "loss_scale", where there is one.
 // A system that does not say its peak (no /proc) leaves "rss_peak_bytes" out.
 // An evaluation of a model of classes has "accuracy" too, the share of samples classed right.
 // An evaluation of text in subwords has "validation_loss_per_byte" too, which can be compared between tokenizers.

@@ -65,6 +65,25 @@ TEST_F(MetricsWriterTest, ALineHoldsEveryFieldAndNumbersReadBackToTheSameDouble)
   EXPECT_EQ(line.size(), 9u);
 }
 
+TEST_F(MetricsWriterTest, AStepThatWasVoidedOrSkippedSaysSo) {
+  auto writer = MetricsWriter::Open(folder_, std::nullopt);
+  StepMetrics metrics = At(1);
+  metrics.micro_batch = 4;
+  metrics.loss_scale = 1024.0;
+  ASSERT_TRUE((*writer)->Write(metrics).ok());
+  metrics.voided = 2;
+  metrics.skipped = true;
+  ASSERT_TRUE((*writer)->Write(metrics).ok());
+  const std::vector<std::string> lines = Lines(Contents());
+  const Json plain = Json::parse(lines[0]), marked = Json::parse(lines[1]);
+  EXPECT_EQ(plain["micro_batch"], 4);
+  EXPECT_EQ(plain["loss_scale"], 1024.0);
+  EXPECT_FALSE(plain.contains("voided"));
+  EXPECT_FALSE(plain.contains("skipped"));
+  EXPECT_EQ(marked["voided"], 2);
+  EXPECT_EQ(marked["skipped"], true);
+}
+
 TEST_F(MetricsWriterTest, APeakThatTheSystemDoesNotSayIsAbsentAndNotZero) {
   auto writer = MetricsWriter::Open(folder_, std::nullopt);
   StepMetrics metrics = At(1);

@@ -33,6 +33,9 @@ absl::Status WriteReport(const std::string& path, const Report& report) {
   Json json = {{"finished", report.finished}};
   if (report.stop_signal.has_value()) json["stop_signal"] = *report.stop_signal;
   json["steps"] = report.steps;
+  if (report.skipped_steps.has_value()) json["skipped_steps"] = *report.skipped_steps;
+  if (report.voided_steps.has_value()) json["voided_steps"] = *report.voided_steps;
+  if (report.micro_batch.has_value()) json["micro_batch"] = *report.micro_batch;
   if (report.last_loss.has_value()) json["last_loss"] = *report.last_loss;
   if (report.validation_loss.has_value()) json["validation_loss"] = *report.validation_loss;
   json["seconds"] = report.seconds;

@@ -45,7 +45,10 @@ struct MarkDifference {
 struct Report {
   bool finished = false;                  // all steps done; false: stopped, to be resumed
   std::optional<int> stop_signal;         // that stopped it
-  int64_t steps = 0;                      // updates done, those before a resume included
+  int64_t steps = 0;                      // steps done, those before a resume included
+  std::optional<int64_t> skipped_steps;   // of them, since the run began, those that updated nothing
+  std::optional<int64_t> voided_steps;    // how often a step of this process ran out of memory and was repeated
+  std::optional<int64_t> micro_batch;     // in force at the end, in samples
   std::optional<double> last_loss;        // of the last step; null in the file if not finite
   std::optional<double> validation_loss;  // of the last evaluation
   double seconds = 0.0;                   // of this process, from start to report

@@ -10,7 +10,7 @@
 namespace stowage {
 
 struct StepMetrics {
-  int64_t step = 0;   // updates done, 1 after the first
+  int64_t step = 0;   // steps done, skipped ones included; 1 after the first
   double loss = 0.0;  // mean over the step's loss terms, of all ranks
   double lr = 0.0;
   double grad_norm = 0.0;  // before clipping, of the mean gradient
@@ -20,6 +20,10 @@ struct StepMetrics {
   std::map<std::string, int64_t> memory_peak_bytes;  // category -> most bytes held at once in this step
   int64_t rss_peak_bytes = 0;                        // VmHWM of rank 0; 0: the system does not say
   std::string counted = "tokens";                    // what `tokens` counts, as people call it: tokens or samples
+  std::optional<int64_t> micro_batch;                // that the step was made with, in samples
+  int64_t voided = 0;                                // how often it ran out of memory before it was made
+  bool skipped = false;                              // loss or gradients were not finite: nothing was updated
+  std::optional<double> loss_scale;                  // of this step, where there is one
 };
 
 struct EvalMetrics {

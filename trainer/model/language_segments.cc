@@ -27,7 +27,7 @@ std::vector<at::Tensor> LanguageHead::Forward(const std::vector<at::Tensor>& inp
   const Parameter& weight = next.Weight();
   STOWAGE_CHECK(next.AtEnd()) << "language head";
   if (context.mode == PassMode::kPredict) return {ops::Logits(x, weight.value)};
-  return {ops::LanguageLoss(x, weight, context.batch->at("targets"))};
+  return {ops::LanguageLoss(x, weight, context.batch->at("targets"), context.loss_scale)};
 }
 
 void AddLanguageHead(const std::optional<NormKind>& norm, int64_t vocabulary, int64_t width, Init init,

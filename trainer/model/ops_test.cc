@@ -107,6 +107,19 @@ void CheckLanguageLoss(int64_t rows, int64_t vocabulary, int64_t width) {
   EXPECT_DOUBLE_EQ(LanguageLoss(x.ours, weight.parameter(), targets).item<double>(), loss.item<double>());
 }
 
+TEST(LanguageLossTest, AScaledLossScalesGradientsAndNotItself) {
+  const at::Tensor matrix = at::randn({257, 8}) * 0.3, rows = at::randn({1, 5, 8});
+  Twin weight(matrix), x(rows), scaled_weight(matrix), scaled_x(rows);
+  const at::Tensor targets = at::randint(0, 257, {1, 5}, at::kLong);
+  const at::Tensor loss = LanguageLoss(x.ours, weight.parameter(), targets);
+  const at::Tensor scaled = LanguageLoss(scaled_x.ours, scaled_weight.parameter(), targets, /*loss_gradient=*/8.0);
+  EXPECT_EQ(scaled.item<double>(), loss.item<double>());
+  const at::Tensor dx = GradOf(loss, x.ours, at::ones_like(loss));
+  EXPECT_TRUE(at::equal(GradOf(scaled, scaled_x.ours, at::full_like(scaled, 8.0)), dx * 8.0));
+  EXPECT_TRUE(at::equal(scaled_weight.buffer, weight.buffer * 8.0));
+  EXPECT_GT(weight.buffer.abs().sum().item<double>(), 0.0);
+}
+
 TEST(LanguageLossTest, MatchesAtenForVocabulariesThatAreNoMultipleOfAVector) {
   CheckLanguageLoss(37, 256, 16);
   CheckLanguageLoss(5, 257, 8);

@@ -1,6 +1,7 @@
 #include "trainer/run/host_budget.h"
 
 #include <ATen/Parallel.h>
+#include <malloc.h>
 
 #include <limits>
 #include <mutex>
@@ -122,6 +123,12 @@ absl::StatusOr<std::shared_ptr<HostBudget>> HostBudget::Acquire(const MemoryConf
 
 HostBudget::~HostBudget() {
   if (budget_ != nullptr) SetShortageHandler(before_);
+}
+
+void HostBudget::GiveBackIdle() {
+  if (budget_ != nullptr) return budget_->GiveBackIdle();
+  if (Pool* const pool = InstalledPool()) pool->Trim();
+  malloc_trim(0);
 }
 
 absl::StatusOr<std::string> HostBudget::Check() {

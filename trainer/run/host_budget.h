@@ -48,6 +48,8 @@ class HostBudget {
   const ResolvedHostBudget& resolved() const { return resolved_; }
   // Budget::Check; nothing to say without a bound.
   absl::StatusOr<std::string> Check();
+  // Gives back what is idle: Budget::GiveBackIdle; without a bound, the pool's and malloc's free pages.
+  void GiveBackIdle();
   // Null without a bound.
   Budget* budget() { return budget_.get(); }
 

@@ -83,6 +83,13 @@ void PlannedSteps::End(bool ok) {
   if (ok) MakePlan(lifetimes);
 }
 
+void PlannedSteps::Forget() {
+  STOWAGE_CHECK(doing_ == Doing::kNothing) << "in the middle of a step";
+  Retire();
+  plan_key_.clear();
+  last_key_.clear();
+}
+
 void PlannedSteps::MakePlan(const Lifetimes& lifetimes) {
   const absl::Time start = absl::Now();
   const ArenaPlan plan = PackArena(lifetimes);

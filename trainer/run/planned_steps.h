@@ -38,6 +38,10 @@ class PlannedSteps {
   // `ok`: the step was played to its end; the record of another is no plan.
   void End(bool ok);
 
+  // Between steps: the plan goes, and with it the arena, and steps are recorded anew. For steps that will ask for other
+  // blocks from here on, and for when memory is short.
+  void Forget();
+
   // Whether there was a plan at all.
   bool planned() const { return plans_ > 0; }
   // What came of it, in a line.

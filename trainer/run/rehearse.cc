@@ -20,6 +20,7 @@
 #include "trainer/data/sampler.h"
 #include "trainer/executor/exceptions.h"
 #include "trainer/executor/executor.h"
+#include "trainer/optimizer/loss_scaler.h"
 #include "trainer/rehearsal/dry_run.h"
 #include "trainer/run/evaluation.h"
 #include "trainer/run/memory_marks.h"
@@ -83,7 +84,7 @@ class Stage {
   absl::Status Play(MemoryMarks& memory, Rehearsal* rehearsal) {
     STOWAGE_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config_.optimizer));
     {
-      STOWAGE_ASSIGN_OR_RETURN(ModelState state, MakeModelState(config_, request_.world_size, own_));
+      STOWAGE_ASSIGN_OR_RETURN(ModelState state, MakeModelState(config_, request_.world_size, /*rank=*/0, own_));
       rehearsal->prediction.model = absl::StrCat(config_.model.kind, ": ", state.parameter_count(), " parameters");
       rehearsal->outside.segments = static_cast<int64_t>(state.model.segments.size());
       if (config_.model.kind == "rnn") rehearsal->outside.cell_steps = config_.model.layers * StepsOfASequence();
@@ -112,10 +113,8 @@ class Stage {
       STOWAGE_RETURN_IF_ERROR(AverageBuffers(state.model, communicator_));
     }
     recorder_.BeginPhase("load");
-    STOWAGE_ASSIGN_OR_RETURN(const ModelState loaded, MakeModelState(config_, request_.world_size, own_));
-    return CatchExceptions([&] {
-      for (const auto& group : loaded.groups) group->EnsureOptimizerState(*optimizer);
-    });
+    STOWAGE_ASSIGN_OR_RETURN(ModelState loaded, MakeModelState(config_, request_.world_size, /*rank=*/0, own_));
+    return RestoreState(/*reader=*/nullptr, optimizer.get(), communicator_, &loaded);
   }
 
  private:
@@ -130,6 +129,7 @@ class Stage {
     inputs.seed = static_cast<uint64_t>(config_.run.seed);
     inputs.step = step;
     inputs.release_gradients = config_.train.zero_grad == "release";
+    inputs.loss_scale = LossScaler(config_.train).scale();
     inputs.global_index = [&](int m) { return cut_.GlobalIndex(0, micro_batches_[m]); };
     inputs.batch = [&](int m) -> absl::StatusOr<Batch> {
       const int64_t index = cut_.GlobalIndex(0, micro_batches_[m]);

@@ -62,6 +62,12 @@ CheckpointInfo MakeCheckpointInfo(const Config& config, int64_t step, const std:
       {"optimizer.schedule.warmup_steps", absl::StrCat(optimizer.schedule.warmup_steps)},
       {"optimizer.schedule.final_lr", Text(optimizer.schedule.final_lr)},
   };
+  // Named where there is one only: checkpoints from before there was the key have none.
+  if (config.train.loss_scale.kind != LossScaleValue::Kind::kNone) {
+    info.noted["train.loss_scale"] = config.train.loss_scale.kind == LossScaleValue::Kind::kDynamic
+                                         ? std::string("dynamic")
+                                         : Text(config.train.loss_scale.fixed);
+  }
   return info;
 }
 

@@ -33,9 +33,11 @@
 #include "trainer/run/run_data.h"
 #include "trainer/run/run_folder.h"
 #include "trainer/run/same_config.h"
+#include "trainer/run/save_reserve.h"
 #include "trainer/run/signals.h"
 #include "trainer/run/speak.h"
 #include "trainer/run/train_loop.h"
+#include "trainer/run/train_state.h"
 
 namespace stowage {
 namespace {
@@ -67,9 +69,15 @@ absl::StatusOr<Data> OpenDataTogether(const Config& config, Communicator& commun
   return data;
 }
 
-// The checkpoint to go on from: found, checked and read on rank 0; its step on all ranks.
-absl::StatusOr<int64_t> Restore(const std::string& folder, const CheckpointInfo& here, const Optimizer& optimizer,
-                                Communicator& communicator, const TrainOptions& options, ModelState* state) {
+struct Restored {
+  int64_t step = 0;
+  TrainState state;
+};
+
+// The checkpoint to go on from: found, checked and read on rank 0; its step and state on all ranks.
+absl::StatusOr<Restored> Restore(const std::string& folder, const CheckpointInfo& here, const Optimizer& optimizer,
+                                 Communicator& communicator, const TrainOptions& options, const TrainState& first,
+                                 ModelState* state) {
   std::optional<CheckpointReader> reader;
   absl::Status status;
   if (communicator.rank() == 0) {
@@ -80,15 +88,37 @@ absl::StatusOr<int64_t> Restore(const std::string& folder, const CheckpointInfo&
     if (status.ok()) reader.emplace(*std::move(newest));
   }
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, status));
-  STOWAGE_RETURN_IF_ERROR(
-      RestoreState(reader ? &*reader : nullptr, &optimizer, communicator, state));
+  STOWAGE_RETURN_IF_ERROR(RestoreState(reader ? &*reader : nullptr, &optimizer, communicator, state));
   STOWAGE_ASSIGN_OR_RETURN(const std::vector<std::string> steps,
                            communicator.ExchangeText(reader ? absl::StrCat(reader->info().step) : ""));
-  return std::stoll(steps[0]);
+  STOWAGE_ASSIGN_OR_RETURN(const std::vector<std::string> states,
+                           communicator.ExchangeText(reader ? LinesOf(reader->info().state) : ""));
+  Restored restored;
+  restored.step = std::stoll(steps[0]);
+  STOWAGE_ASSIGN_OR_RETURN(restored.state, TrainStateOf(TextsOfLines(states[0]), first));
+  return restored;
 }
 
-absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& communicator,
-                                           const TrainOptions& options, const OwnKinds& own) {
+absl::StatusOr<SaveReserve> ReserveForSave(const CheckpointInfo& info, const ModelState& state,
+                                           const Optimizer& optimizer, int world_size) {
+  // A group's shard may end within a tensor, which is two pieces then.
+  int64_t tensors = static_cast<int64_t>(state.groups.size()) * world_size, name_bytes = 0;
+  const int64_t states = static_cast<int64_t>(optimizer.state_tensors().size());
+  for (const auto& group : state.groups) {
+    for (const ParameterSpec& p : group->spec().parameters) {
+      tensors += 1 + states;
+      name_bytes += (1 + states) * static_cast<int64_t>(p.name.size() + 32);
+    }
+  }
+  for (const ModuleBuffer& buffer : BuffersOf(state.model)) {
+    ++tensors;
+    name_bytes += static_cast<int64_t>(buffer.name.size());
+  }
+  return SaveReserve::Take(SaveBytes(info, tensors, name_bytes, world_size));
+}
+
+absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& communicator, const TrainOptions& options,
+                                           const OwnKinds& own) {
   const Registered registered = RegisteredOf(own);
   const SignalWatch signals;  // from here on a signal is answered at the next `agree`
   MemoryMarks memory(ProcessMarks());
@@ -97,8 +127,7 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
   outcome.run_dir = options.run_dir.empty() ? absl::StrCat("runs/", asked.run.name) : options.run_dir;
 
   STOWAGE_RETURN_IF_ERROR(CheckSameConfig(
-      asked, absl::StrCat("--run-dir ", outcome.run_dir, options.resume ? " --resume" : ""), communicator,
-      registered));
+      asked, absl::StrCat("--run-dir ", outcome.run_dir, options.resume ? " --resume" : ""), communicator, registered));
   // What can be refused from the config alone is refused before a folder is made.
   STOWAGE_RETURN_IF_ERROR(ResolveWithoutData(asked, registered).status());
   // Before the first large block, the data's included.
@@ -121,7 +150,7 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
   std::optional<RunFolder> folder;
   STOWAGE_RETURN_IF_ERROR(OpenRunFolder(outcome.run_dir, options.resume, communicator, &folder));
 
-  absl::StatusOr<ModelState> made = MakeModelState(config, world_size, own);
+  absl::StatusOr<ModelState> made = MakeModelState(config, world_size, rank, own);
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, made.status()));
   ModelState state = *std::move(made);
   if (!options.why_no_plan.empty() && !options.quiet) {
@@ -137,9 +166,11 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
   memory.SetModel(ShapeOf(state.model));
   if (rank == 0) memory.Trace(config.memory.trace.value_or(0), outcome.run_dir);
   const std::string plan = PlanJson(config, state.model, step_schedule, world_size, options.threads);
-  const auto info = [&](int64_t step) {
+  TrainState train_state = FirstTrainState(config);
+  const auto info = [&](int64_t step, const TrainState& at) {
     CheckpointInfo made =
         MakeCheckpointInfo(config, step, data.train->fingerprint(), world_size, options.threads, plan);
+    made.state = TextsOf(at);
     if (data.tokenizer != nullptr) made.tokenizer_model = data.tokenizer->model();
     return made;
   };
@@ -157,18 +188,25 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
   int64_t first_step = 0;
   if (options.resume) {
     const PhaseScope phase(memory, Phase::kLoad);
-    STOWAGE_ASSIGN_OR_RETURN(first_step, Restore(checkpoints, info(0), *optimizer, communicator, options, &state));
+    STOWAGE_ASSIGN_OR_RETURN(const Restored restored, Restore(checkpoints, info(0, train_state), *optimizer,
+                                                              communicator, options, train_state, &state));
+    first_step = restored.step;
+    train_state = restored.state;
     Print(options, rank, absl::StrCat("resumed at step ", first_step, " of ", total_steps));
+    if (train_state.micro_batch != *config.train.micro_batch) {
+      Print(options, rank,
+            absl::StrCat("micro-batches of ", train_state.micro_batch, " instead of ", *config.train.micro_batch,
+                         ": memory had been short"));
+    }
     if (first_step > total_steps) {
       return absl::FailedPreconditionError(absl::StrCat("train.steps: the checkpoint is at step ", first_step,
                                                         ", beyond the ", total_steps, " asked for"));
     }
   } else {
     const PhaseScope phase(memory, config.model.init_from.empty() ? Phase::kInit : Phase::kLoad);
-    STOWAGE_RETURN_IF_ERROR(
-        config.model.init_from.empty()
-            ? InitializeParameters(static_cast<uint64_t>(config.run.seed), communicator, &state)
-            : InitializeFromFolder(config, communicator, &state));
+    STOWAGE_RETURN_IF_ERROR(config.model.init_from.empty()
+                                ? InitializeParameters(static_cast<uint64_t>(config.run.seed), communicator, &state)
+                                : InitializeFromFolder(config, communicator, &state));
   }
 
   absl::Status written;
@@ -179,15 +217,16 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
     if (written.ok()) written = WriteFileDurably(folder->File("plan.json"), plan);
   }
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, written));
-  absl::StatusOr<Reporter> reporter = Reporter::Open(outcome.run_dir, rank, options.quiet, total_steps,
-                                                     options.resume ? std::optional<int64_t>(first_step) : std::nullopt);
+  absl::StatusOr<Reporter> reporter =
+      Reporter::Open(outcome.run_dir, rank, options.quiet, total_steps,
+                     options.resume ? std::optional<int64_t>(first_step) : std::nullopt);
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, reporter.status()));
   reporter->Log(absl::StrCat("rank ", rank, " of ", world_size, " on ", communicator.placement().host, ", ",
                              options.thread_description));
   reporter->Log(budget->resolved().source);
   for (const std::string& warning : budget->resolved().warnings) reporter->Log(warning);
 
-  const auto save = [&](int64_t step) -> absl::Status {
+  const auto save = [&](int64_t step, const TrainState& at) -> absl::Status {
     const PhaseScope phase(memory, Phase::kSave);
     const absl::Status state_made = CatchExceptions([&] {
       for (const auto& group : state.groups) group->EnsureOptimizerState(*optimizer);
@@ -196,15 +235,17 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
     STOWAGE_RETURN_IF_ERROR(AverageBuffers(state.model, communicator));
     std::vector<std::string> said;
     absl::StatusOr<std::string> saved =
-        SaveCheckpoint(communicator, checkpoints, info(step), PiecesToSave(*optimizer, rank, world_size, state),
+        SaveCheckpoint(communicator, checkpoints, info(step, at), PiecesToSave(*optimizer, rank, world_size, state),
                        config.checkpoint.keep, &said);
     for (const std::string& line : said) reporter->Say(line);
     if (saved.ok()) reporter->Log(absl::StrCat("saved ", *saved));
     return saved.status();
   };
+  absl::StatusOr<SaveReserve> reserve = ReserveForSave(info(0, train_state), state, *optimizer, world_size);
+  STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, reserve.status()));
   const PhaseScope training(memory, Phase::kTrain);  // to the report: between steps and after the last one too
-  TrainLoop loop({memory, config, communicator, state, *optimizer, data, sampler, *reporter, signals, *budget, first_step,
-                  total_steps, save});
+  TrainLoop loop({memory, config, communicator, state, *optimizer, data, sampler, *reporter, signals, *budget, *reserve,
+                  first_step, total_steps, asked.train.micro_batch.has_value(), train_state, save});
   absl::StatusOr<TrainLoopResult> result = loop.Run();
   const absl::Status traced = memory.WriteTrace();  // of a run that ended before all steps to trace
   if (!traced.ok()) reporter->Say(absl::StrCat("the memory trace was not written: ", traced.message()));
@@ -230,6 +271,9 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
     Report report;
     report.finished = !outcome.stopped;
     report.steps = result->steps_done;
+    report.skipped_steps = result->state.skipped_steps;
+    report.voided_steps = result->voided_steps;
+    report.micro_batch = result->state.micro_batch;
     report.last_loss = result->last_loss;
     if (data.validation != nullptr && !outcome.stopped) report.validation_loss = result->validation_loss;
     report.tokens = result->tokens;
@@ -291,10 +335,9 @@ absl::StatusOr<EvalOutcome> Evaluate(const std::string& run_dir_or_checkpoint, C
       const EvaluationResult result,
       EvaluateDataset(executor, ShapeOf(loaded.state.model), *data.validation, sequences,
                       *loaded.config.train.micro_batch, communicator.rank(), communicator.world_size()));
-  return EvalOutcome{result.loss,     result.text_bytes_per_token,
-                     result.tokens,   result.seconds,
-                     loaded.step,     loaded.path,
-                     result.accuracy, loaded.config.model.input.has_value()};
+  return EvalOutcome{
+      result.loss,     result.text_bytes_per_token,          result.tokens, result.seconds, loaded.step, loaded.path,
+      result.accuracy, loaded.config.model.input.has_value()};
 }
 
 }  // namespace stowage

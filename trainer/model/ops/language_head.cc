@@ -30,9 +30,10 @@ void LogitsInto(const at::Tensor& x, const at::Tensor& weight, const at::Tensor&
   }
 }
 
-// The summed loss of x's rows. `dx` (x's shape) defined: also the gradients, the weight's into `slot` if there is one.
+// The summed loss of x's rows. `dx` (x's shape) defined: also the gradients, times `loss_gradient`, the weight's into
+// `slot` if there is one.
 double Sweep(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets, GradientSlot* slot,
-             const at::Tensor& dx) {
+             double loss_gradient, const at::Tensor& dx) {
   const int64_t rows = x.size(0), vocabulary = weight.size(0);
   const int64_t chunk = std::clamp<int64_t>(kLogitChunkBytes / (vocabulary * 4), 1, std::max<int64_t>(1, rows));
   const at::Tensor logits_buffer = at::empty({chunk, vocabulary}, x.options().dtype(at::kFloat));
@@ -52,6 +53,7 @@ double Sweep(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& ta
       loss += kernels::CrossEntropy(data, ids + begin, n, vocabulary, kIgnoredTarget, /*with_gradient=*/dx.defined());
     }
     if (!dx.defined()) continue;
+    if (loss_gradient != 1.0) logits.mul_(loss_gradient);
     InputGradient(logits, weight, dx.narrow(0, begin, n));
     if (slot != nullptr) AddWeightGradient(*slot, logits, part);
   }
@@ -60,16 +62,16 @@ double Sweep(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& ta
 
 struct LanguageLossFunction : torch::autograd::Function<LanguageLossFunction> {
   static Variable forward(AutogradContext* ctx, const Variable& x, const Variable& weight, const at::Tensor& targets,
-                          int64_t slot) {
+                          int64_t slot, double loss_gradient) {
     const at::Tensor dx = at::empty_like(x);
-    const double loss = Sweep(x, weight, targets, SlotFrom(c10::IValue(slot)), dx);
+    const double loss = Sweep(x, weight, targets, SlotFrom(c10::IValue(slot)), loss_gradient, dx);
     ctx->saved_data["dx"] = dx;
     at::Tensor out = at::empty({}, x.options().dtype(at::kDouble));
     out.fill_(loss);
     return out;
   }
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    return {ctx->saved_data["dx"].toTensor(), Variable(), Variable(), Variable()};
+    return {ctx->saved_data["dx"].toTensor(), Variable(), Variable(), Variable(), Variable()};
   }
 };
 
@@ -84,14 +86,15 @@ at::Tensor Logits(const at::Tensor& x, const at::Tensor& weight) {
   return logits.view(shape);
 }
 
-at::Tensor LanguageLoss(const at::Tensor& x, const Parameter& weight, const at::Tensor& targets) {
+at::Tensor LanguageLoss(const at::Tensor& x, const Parameter& weight, const at::Tensor& targets, double loss_gradient) {
   const at::Tensor rows = x.reshape({-1, x.size(-1)}).contiguous();
   const at::Tensor flat_targets = targets.reshape({-1}).contiguous();
   if (c10::GradMode::is_enabled() && rows.requires_grad()) {
-    return LanguageLossFunction::apply(rows, weight.value, flat_targets, SlotNumber(weight.gradient));
+    return LanguageLossFunction::apply(rows, weight.value, flat_targets, SlotNumber(weight.gradient),
+                                       loss_gradient);
   }
   at::Tensor out = at::empty({}, x.options().dtype(at::kDouble));
-  out.fill_(Sweep(rows, weight.value, flat_targets, nullptr, at::Tensor()));
+  out.fill_(Sweep(rows, weight.value, flat_targets, nullptr, 1.0, at::Tensor()));
   return out;
 }
 
