@@ -30,6 +30,27 @@ class HostBudgetTest(BudgetRun):
     def test_two_ranks(self):
         self.check(ranks=2)
 
+    def test_where_the_micro_batch_is_free_less_is_made_do_with(self):
+        free = ["train.micro_batch=auto"]
+        code, text, peak = self.measured("auto", free)
+        self.assertEqual(code, runs.EXIT_OK, text)
+        self.assertEqual(self.report("auto")["micro_batch"], 16)
+        budget = peak * 60 // 100 // MIB * MIB
+        for ranks in (0, 2):
+            run = f"short-{ranks}"
+            code, text, peak = self.measured(run, [*free, f"memory.host={budget // MIB}MiB"], ranks)
+            self.assertEqual(code, runs.EXIT_OK, text)
+            self.assertLessEqual(peak, budget)
+            self.assertIn("step 1 is made again with micro-batches of 8 instead of 16: rank 0: ", text)
+            report = self.report(run)
+            self.assertGreaterEqual(report["voided_steps"], 1)
+            self.assertLess(report["micro_batch"], 16)
+            self.assertEqual([step.get("voided", 0) for step in self.steps(run)][1:], [0])
+            code, text, _ = self.measured(run + "-fixed", [f"train.micro_batch={report['micro_batch']}"], ranks)
+            self.assertEqual(code, runs.EXIT_OK, text)
+            self.assertEqual(self.losses(run), self.losses(run + "-fixed"))
+            self.assertEqual(self.weights(run), self.weights(run + "-fixed"))
+
     def test_weights_that_do_not_fit_are_refused_before_the_first_step(self):
         code, text, peak = self.measured("wide", ["memory.host=300MiB", "model.width=2048", "model.layers=4"])
         self.assert_refused(code, text, "300MiB")

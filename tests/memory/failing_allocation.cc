@@ -1,7 +1,8 @@
 // The `stowage` command with a source of blocks that refuses one allocation. For allocation_failure_test.py.
 //
-// STOWAGE_TEST_REFUSE="RANK READ NTH MARKER": on rank RANK, the NTH allocation after the READ-th micro-batch was asked
-// for (both from 1) is refused; then the file MARKER is there. For a config with `data: {source: made_up}`.
+// STOWAGE_TEST_REFUSE="RANK READ NTH WHICH": on rank RANK, the NTH allocation after the READ-th micro-batch was asked for
+// (both from 1; READ 0: never) is refused; WHICH is `one`, or `all` for those after it as well. For a config with
+// `data: {source: made_up}`.
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -18,15 +19,15 @@ namespace {
 struct Refusal {
   int rank = 0;
   int64_t read = 0, nth = 0;
-  std::string marker;
+  std::string which;
 };
 
 Refusal AskedFor() {
   const char* text = std::getenv("STOWAGE_TEST_REFUSE");
   Refusal refusal;
   std::istringstream words(text == nullptr ? "" : text);
-  if (!(words >> refusal.rank >> refusal.read >> refusal.nth >> refusal.marker)) {
-    std::fprintf(stderr, "STOWAGE_TEST_REFUSE must be RANK READ NTH MARKER\n");
+  if (!(words >> refusal.rank >> refusal.read >> refusal.nth >> refusal.which)) {
+    std::fprintf(stderr, "STOWAGE_TEST_REFUSE must be RANK READ NTH WHICH\n");
     std::exit(2);
   }
   return refusal;
@@ -44,8 +45,7 @@ absl::StatusOr<stowage::Data> OpenMadeUp(const stowage::DataConfig&) {
     if (Rank() != refusal.rank || reads_before + 1 != refusal.read) return;
     static auto* const source = new stowage::FailingSource(stowage::InstalledPool());
     stowage::SetBlockSource(source);
-    source->Arm({refusal.nth});
-    std::fclose(std::fopen(refusal.marker.c_str(), "w"));
+    source->Arm({refusal.nth, /*all_from_nth=*/refusal.which == "all"});
   });
   return data;
 }
