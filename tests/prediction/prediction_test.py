@@ -41,11 +41,22 @@ TEXT_CASES = {
     "llama": ["model.kind=llama", "model.kv_heads=2"],
     "llama bf16": ["model.kind=llama", "model.kv_heads=2", "precision=bf16", "model.context=33"],
 }
+POLICIES = ("every", "layer", "{every: 2}", "sqrt", "sqrt2", "attention", "ffn", "[layer.0.*]")
+for policy in POLICIES:
+    TEXT_CASES[f"gpt2, recompute {policy}"] = [f"memory.recompute={policy}", "model.layers=4", "model.dropout=0.1"]
+    TEXT_CASES[f"llama bf16, recompute {policy}"] = [
+        f"memory.recompute={policy}", "model.layers=3", "model.kind=llama", "model.kv_heads=2", "precision=bf16"]
 RECURRENT_CASES = {
+    "gru, recompute every": ["model.cell=gru", "memory.recompute=every"],
+    "lstm, recompute sqrt": ["model.cell=lstm", "model.layers=3", "memory.recompute=sqrt"],
     "gru": ["model.cell=gru"],
     "lstm bf16": ["model.cell=lstm", "precision=bf16"],
 }
 IMAGE_CASES = {
+    # With buffers of modules, which a recompute puts back.
+    "cnn, recompute every": ["memory.recompute=every"],
+    "cnn bf16, recompute {every: 2}": ["memory.recompute={every: 2}", "precision=bf16"],
+    "mlp, recompute sqrt": ["model.kind=mlp", "memory.recompute=sqrt", "model.layers=4"],
     "cnn": [],
     "cnn bf16": ["precision=bf16"],
     "mlp": ["model.kind=mlp", "train.micro_batch=96"],
@@ -116,6 +127,22 @@ class PredictionTest(runs.RunTest):
         for ranks in (2, 3):
             with self.subTest(ranks):
                 self.check(f"{ranks} ranks", self.text, ["train.global_batch=13", "run.threads=1"], ranks=ranks)
+
+    def test_every_zero_stage_on_every_number_of_ranks_to_the_byte(self):
+        for ranks in (1, 2, 3):
+            for zero in (1, 2, 3):
+                for more in ([], ["precision=bf16", "train.reduce_per=update"], ["model.tie=false", "train.zero_grad=fill"]):
+                    with self.subTest(ranks=ranks, zero=zero, more=more):
+                        self.check(f"zero {zero} on {ranks} {more}",
+                                   self.text, [f"sharding.zero={zero}", "train.global_batch=13", "run.threads=1", *more],
+                                   ranks=ranks)
+
+    def test_a_resumed_sharded_run_loads_what_was_predicted(self):
+        sets = ["sharding.zero=3", "run.threads=1", "train.steps=3"]
+        self.train("sharded", sets, ranks=2)
+        self.train("sharded", [*sets, "train.steps=6"], ranks=2, resume=True)
+        predicted, measured = compared(self.report("sharded"), ("load", "train", "save"))
+        self.assertEqual(predicted, measured)
 
     def test_a_resumed_run_loads_what_was_predicted(self):
         process = self.start("stopped", ["train.steps=500"])

@@ -78,7 +78,7 @@ Outcome RunRank(const Experiment& setup, Communicator& communicator) {
   Model model = *MakeGpt2(setup.model);
   EXPECT_TRUE(ApplyPrecision(setup.precision, setup.fp32_segments, &model).ok());
   if (setup.change_model) setup.change_model(&model);
-  GroupStates groups = MakeGroupStates(model, communicator.world_size());
+  GroupStates groups = MakeGroupStates(model, communicator.world_size(), communicator.rank());
   for (const auto& group : groups) group->Initialize(1);
   OptimizerConfig optimizer_config;
   const auto optimizer = MakeOptimizer(optimizer_config);
