@@ -90,13 +90,13 @@ absl::Status RefuseWhatIsNotBuilt(const Config& config, const Registered& regist
 Config FillWithoutData(const Config& config, const Registered& registered) {
   Config resolved = config;
   FillAuto("cpu", resolved.run.device);
-  FillAuto("update", resolved.train.reduce_per);
   FillAuto("none", resolved.memory.recompute);
   FillAuto("device", resolved.memory.offload.optimizer);
   FillAuto("device", resolved.memory.offload.gradients);
   FillAuto("device", resolved.memory.offload.parameters);
   FillAuto("device", resolved.memory.offload.activations);
   if (!resolved.sharding.zero.has_value()) resolved.sharding.zero = 0;
+  FillAuto(*resolved.sharding.zero >= 2 ? "micro" : "update", resolved.train.reduce_per);
   // A kind of the program's own has its options; what it makes of the other keys is its own affair.
   if (registered.IsModel(resolved.model.kind)) {
     FillModelOptions(registered, resolved.model);

@@ -103,6 +103,7 @@ absl::Status ImportHfWeights(const std::string& folder, const ModelConfig& confi
     STOWAGE_CHECK(target != targets.end() && target->second.shape == tensor.our_shape)
         << tensor.ours << " " << ShapeText(tensor.our_shape) << " is not a parameter of this model";
     filled.insert(tensor.ours);
+    if (target->second.to == nullptr) continue;
     float* const to = target->second.to + tensor.first_row * tensor.columns;
     STOWAGE_RETURN_IF_ERROR(tensor.transposed ? ReadTransposed(weights, name, tensor, to)
                                               : weights.ReadFloats(name, 0, tensor.rows * tensor.columns, to));

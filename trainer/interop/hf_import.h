@@ -12,7 +12,7 @@
 
 namespace stowage {
 
-// Where the values of one parameter of the model go: row-major fp32.
+// Where the values of one parameter of the model go: row-major fp32; null: they are left out.
 struct ImportTarget {
   std::vector<int64_t> shape;
   float* to = nullptr;

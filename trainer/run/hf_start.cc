@@ -20,12 +20,14 @@ constexpr char kWhatToGive[] =
 
 }  // namespace
 
-absl::Status ReadHfWeights(const std::string& folder, const ModelConfig& config, GroupStates* groups) {
+absl::Status ReadHfWeights(const std::string& folder, const ModelConfig& config, const GroupStates& groups, int g,
+                           float* whole) {
   std::map<std::string, ImportTarget> targets;
-  for (const auto& group : *groups) {
-    for (int i = 0; i < group->layout().parameters(); ++i) {
-      const ParameterSpec& p = group->spec().parameters[i];
-      targets[p.name] = {p.shape, group->parameters_data() + group->layout().offset(i)};
+  for (int other = 0; other < static_cast<int>(groups.size()); ++other) {
+    const GroupState& group = *groups[other];
+    for (int i = 0; i < group.layout().parameters(); ++i) {
+      const ParameterSpec& p = group.spec().parameters[i];
+      targets[p.name] = {p.shape, other == g ? whole + group.layout().offset(i) : nullptr};
     }
   }
   return Annotate(ImportHfWeights(folder, config, targets), "model.init_from");

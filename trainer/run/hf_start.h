@@ -12,9 +12,10 @@
 
 namespace stowage {
 
-// The weights of `folder` into `groups` (fp32 masters), which are those of `config`'s model (resolved). One rank does
-// it. Errors: ImportHfWeights.
-absl::Status ReadHfWeights(const std::string& folder, const ModelConfig& config, GroupStates* groups);
+// The weights of group number `g` of `groups`, which are those of `config`'s model (resolved), from `folder` into `whole`
+// ([whole_numel] fp32, padding left alone). One rank does it. Errors: ImportHfWeights.
+absl::Status ReadHfWeights(const std::string& folder, const ModelConfig& config, const GroupStates& groups, int g,
+                           float* whole);
 
 // Whether `data`'s tokens are those that the folder of model.init_from was trained on. Our byte tokenizer and
 // sentencepiece models are compared; where the folder's tokenizer is one that Stowage does not read, token files must

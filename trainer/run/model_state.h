@@ -28,10 +28,11 @@ struct ModelState {
 };
 
 // `config` is resolved. Groups are made one after another, with values still to be written. ResourceExhausted: no
-// memory for them.
-absl::StatusOr<ModelState> MakeModelState(const Config& config, int world_size, const OwnKinds& own = {});
+// memory for them. `rank`: whose shards they are, where the config shards.
+absl::StatusOr<ModelState> MakeModelState(const Config& config, int world_size, int rank, const OwnKinds& own = {});
 
-// Starting values on rank 0, then the same bytes on all ranks. Collective.
+// Starting values on rank 0, then the same bytes on all ranks, of which each keeps what it holds. Where groups are
+// sharded one at a time is held whole. Collective.
 absl::Status InitializeParameters(uint64_t seed, Communicator& communicator, ModelState* state);
 
 // The same with the weights of the Hugging Face folder `config.model.init_from`, in the fp32 masters. Collective: rank 0
@@ -40,12 +41,12 @@ absl::Status InitializeFromFolder(const Config& config, Communicator& communicat
 
 // Parameters, and optimizer state if `optimizer` is not null, from `reader` (null on ranks other than 0), then the
 // same bytes on all ranks. Collective. InvalidArgument: a tensor is missing or has another shape (the first
-// differences are listed): nothing was changed.
+// differences are listed): nothing was changed. A dry run reads nothing and needs no reader.
 absl::Status RestoreState(const CheckpointReader* reader, const Optimizer* optimizer, Communicator& communicator,
                           ModelState* state);
 
-// What this rank writes: whole groups are dealt to ranks in turn, so that all write at once. The pieces borrow the
-// groups' buffers.
+// What this rank writes, so that all write at once: its shards of groups that are sharded; others are dealt to ranks in
+// turn, whole. The pieces borrow the groups' buffers.
 std::vector<TensorPiece> PiecesToSave(const Optimizer& optimizer, int rank, int world_size, ModelState& state);
 
 // A model as a checkpoint or a Hugging Face folder holds it, for evaluating and sampling: its own resolved config,

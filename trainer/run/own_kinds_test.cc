@@ -97,7 +97,7 @@ std::vector<std::vector<float>> FloatBuffers(const Model& model) {
 class OwnCheckpointTest : public testing::Test {
  protected:
   ModelState Make(int64_t width) {
-    absl::StatusOr<ModelState> made = MakeModelState(MyConfig(width), 1, MyKinds());
+    absl::StatusOr<ModelState> made = MakeModelState(MyConfig(width), 1, 0, MyKinds());
     EXPECT_TRUE(made.ok()) << made.status();
     EXPECT_TRUE(InitializeParameters(7, solo_, &*made).ok());
     return *std::move(made);
