@@ -41,6 +41,8 @@
 
 namespace stowage {
 
+class SharedArena; // sharding/shared_arena.h
+
 // Where this rank sits. Local ranks number the ranks of one host
 // 0..local_size-1.
 struct Placement {
@@ -55,7 +57,7 @@ class Communicator {
 public:
   virtual ~Communicator() = default;
 
-  virtual absl::string_view name() const = 0; // "solo", "in-process", "mpi"
+  virtual absl::string_view name() const = 0; // "solo", "in-process", "mpi"...
   virtual const Placement &placement() const = 0;
   int rank() const { return placement().rank; }
   int world_size() const { return placement().world_size; }
@@ -130,6 +132,10 @@ public:
 
   // Bytes this rank has sent to peers so far (payload).
   virtual int64_t bytes_sent() const = 0;
+
+  // Buffers that all ranks map; null where the ranks share no memory. The
+  // communicator's own.
+  virtual SharedArena *shared() { return nullptr; }
 
 protected:
   // Checks the request (CheckRequest) and queues it.
