@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -15,6 +16,7 @@
 #include "sharding/launcher.h"
 #include "sharding/launcher_process.h"
 #include "sharding/mpi_communicator.h"
+#include "sharding/shared_memory/shared_memory_communicator.h"
 #include "sharding/solo_communicator.h"
 
 namespace stowage {
@@ -57,6 +59,17 @@ absl::StatusOr<CoreFacts> FindCoreFacts(const Placement& placement) {
   return facts;
 }
 
+// MPI has brought the ranks together, and ends them: from here on it is idle between the two.
+absl::StatusOr<std::unique_ptr<Communicator>> OverSharedMemory(std::unique_ptr<Communicator> launcher) {
+  const Placement& placement = launcher->placement();
+  if (placement.local_size != placement.world_size) {
+    return absl::UnimplementedError(absl::StrCat("sharding.backend: shared_memory is for the ranks of one host; host ",
+                                                 placement.host, " has ", placement.local_size, " of ",
+                                                 placement.world_size, " ranks: use mpi"));
+  }
+  return SharedMemoryCommunicator::CreateOver(std::move(launcher));
+}
+
 }  // namespace
 
 bool UnderLauncher() { return StartedByLauncher(ProcessEnvironment); }
@@ -65,8 +78,9 @@ absl::StatusOr<std::unique_ptr<Communicator>> Launch(const std::string& backend)
   if (backend == "nccl") {
     return absl::UnimplementedError("sharding.backend: nccl needs the CUDA program, which this one is not; use auto");
   }
-  if (backend != "auto" && backend != "mpi") {
-    return absl::InvalidArgumentError(absl::StrCat("sharding.backend: ", backend, " is not one of auto, mpi, nccl"));
+  if (backend != "auto" && backend != "mpi" && backend != "shared_memory") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("sharding.backend: ", backend, " is not one of auto, mpi, shared_memory, nccl"));
   }
   if (backend == "auto" && !UnderLauncher()) return std::make_unique<SoloCommunicator>();
   STOWAGE_ASSIGN_OR_RETURN(std::unique_ptr<MpiCommunicator> communicator, MpiCommunicator::Create());
@@ -76,6 +90,7 @@ absl::StatusOr<std::unique_ptr<Communicator>> Launch(const std::string& backend)
         "the launcher started ", *started, " ranks, MPI (", MpiVersion(), ") finds ", communicator->world_size(),
         ": launcher and library do not belong together; use mpirun of that library, or srun --mpi=pmix"));
   }
+  if (backend == "shared_memory") return OverSharedMemory(std::move(communicator));
   return communicator;
 }
 

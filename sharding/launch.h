@@ -15,7 +15,8 @@ namespace stowage {
 // True if a launcher's variables are in the environment (also with one rank).
 bool UnderLauncher();
 
-// `backend`: "auto", "mpi" (MPI even with one rank). "nccl" is Unimplemented until the CUDA program exists.
+// `backend`: "auto", "mpi" (MPI even with one rank), "shared_memory" (ranks of one host, which MPI brings together;
+// Unimplemented where they are of several). "nccl" is Unimplemented until the CUDA program exists.
 // Collective over all ranks of the launcher. MPI is initialised, called and finalised by one thread that the
 // communicator owns; destroying the communicator ends it in order.
 // FailedPrecondition: launcher and MPI library do not belong together (each rank would be alone in a job of its own).

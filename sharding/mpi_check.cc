@@ -4,6 +4,7 @@
 //   mpirun -n 3 bazel-bin/sharding/mpi_check cases [piece_bytes]
 //
 // Prints one line per case from rank 0 and exits 0 if all ranks passed all.
+// MPI_CHECK_BACKEND in the environment: Launch's backend, "auto" if it is not set.
 // Other first words:
 //   large      more than 2 GiB at once, by every kind of transport; takes 2.3
 //   GiB a rank where      one line per rank: placement and threads abort the
@@ -233,7 +234,8 @@ int Main(int argc, char **argv) {
     if (made.ok())
       communicator = *std::move(made);
   } else {
-    auto made = Launch("auto");
+    const char *const backend = std::getenv("MPI_CHECK_BACKEND");
+    auto made = Launch(backend == nullptr ? "auto" : backend);
     if (!made.ok())
       std::fprintf(stderr, "mpi_check: %s\n", made.status().ToString().c_str());
     if (made.ok())

@@ -107,6 +107,18 @@ TEST_P(MpiTest, EveryCaseGivesTheSerialReferencesBitsAndNothingIsOnStderr) {
   EXPECT_EQ(outcome.err, "");
 }
 
+// Shared memory under mpirun: MPI brings the ranks together, and ends them.
+constexpr char kSharedMemory[] = "-x MPI_CHECK_BACKEND=shared_memory";
+
+TEST_P(MpiTest, SharedMemoryUnderMpirunGivesTheSameBits) {
+  const Outcome outcome = RunMpi(GetParam(), kSharedMemory, "cases");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.out << outcome.err;
+  EXPECT_TRUE(StrContains(outcome.out, "cases, 0 failed")) << outcome.out;
+  EXPECT_EQ(outcome.err, "");
+  const Outcome where = RunMpi(GetParam(), kSharedMemory, "where");
+  EXPECT_TRUE(StrContains(where.out, ", shared memory: ")) << where.out;
+}
+
 class MpiPiecesTest : public MpiTest {};
 
 TEST_P(MpiPiecesTest, SmallPiecesGiveTheSameBits) {
@@ -148,6 +160,18 @@ TEST_P(MpiFaultTest, ARankThatEndsWithoutAWordEndsTheJobAndIsNamed) {
   EXPECT_NE(outcome.exit_code, 124) << "hangs";
   EXPECT_TRUE(
       StrContains(outcome.err, StrCat("rank ", GetParam() - 1, " (process ")))
+      << outcome.err;
+}
+
+TEST_P(MpiFaultTest, ARankKilledUnderSharedMemoryEndsTheOthersAndIsNamedOnce) {
+  const Outcome outcome =
+      RunMpi(GetParam(), StrCat(kMuchTime, " ", kSharedMemory), "kill");
+  EXPECT_NE(outcome.exit_code, 0);
+  EXPECT_NE(outcome.exit_code, 124) << "hangs";
+  const std::string died =
+      StrCat("stowage: rank 0: rank ", GetParam() - 1, " (process ");
+  EXPECT_TRUE(StrContains(outcome.err, died)) << outcome.err;
+  EXPECT_EQ(outcome.err.find(" has died\n"), outcome.err.rfind(" has died\n"))
       << outcome.err;
 }
 

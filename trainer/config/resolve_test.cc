@@ -168,7 +168,7 @@ TEST(ResolveConfigTest, WhatIsNotBuiltIsRefusedByName) {
       {{"memory.disk.path=/scratch"}, "memory.disk.path: /scratch is not built yet; none is"},
       {{"memory.offload.optimizer=host"}, "memory.offload.optimizer: host is not built yet; device is"},
       {{"memory.offload.activations=host"}, "memory.offload.activations: host is not built yet; device is"},
-      {{"sharding.backend=nccl"}, "sharding.backend: nccl is not built yet; auto and mpi are"},
+      {{"sharding.backend=nccl"}, "sharding.backend: nccl is not built yet; auto and mpi and shared_memory are"},
   };
   for (const auto& c : cases) {
     const auto status = Resolved(c.sets).status();

@@ -65,9 +65,10 @@ std::vector<Field> MachineFields() {
       Declare(STOWAGE_FIELD(sharding.gather_ahead), WholeNumber(0, 1000), "groups", Effect::kSpeed,
               "zero 3: how many groups of parameters (layers) are gathered before they are needed; each is held whole "
               "then. 0: ranks wait for every one."),
-      Declare(STOWAGE_FIELD(sharding.backend), Choice({"auto", "mpi", "nccl"}), "", Effect::kSpeed,
-              "What carries data between ranks. auto: mpi under a launcher, nothing for one rank alone.")
-          .Built({"auto", "mpi"}),
+      Declare(STOWAGE_FIELD(sharding.backend), Choice({"auto", "mpi", "shared_memory", "nccl"}), "", Effect::kSpeed,
+              "What carries data between ranks. auto: mpi under a launcher, nothing for one rank alone. shared_memory: "
+              "ranks of one host through memory that they share; `stowage plan` does not count its windows yet.")
+          .Built({"auto", "mpi", "shared_memory"}),
 
       // checkpoint
       Declare(STOWAGE_FIELD(checkpoint.every), Optional("none", WholeNumber(1)), "steps", Effect::kRecord,
