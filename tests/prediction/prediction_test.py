@@ -137,13 +137,6 @@ class PredictionTest(runs.RunTest):
                                    self.text, [f"sharding.zero={zero}", "train.global_batch=13", "run.threads=1", *more],
                                    ranks=ranks)
 
-    def test_a_resumed_sharded_run_loads_what_was_predicted(self):
-        sets = ["sharding.zero=3", "run.threads=1", "train.steps=3"]
-        self.train("sharded", sets, ranks=2)
-        self.train("sharded", [*sets, "train.steps=6"], ranks=2, resume=True)
-        predicted, measured = compared(self.report("sharded"), ("load", "train", "save"))
-        self.assertEqual(predicted, measured)
-
     def test_a_resumed_run_loads_what_was_predicted(self):
         process = self.start("stopped", ["train.steps=500"])
         self.wait_for_step("stopped", 2, process)
