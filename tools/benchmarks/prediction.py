@@ -6,6 +6,7 @@ No run of the grid is one that calibration fits to: `stowage calibrate` trains m
 """
 
 import argparse
+import datetime
 import json
 import os
 import shutil
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from train import commit, machine
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 MIB = 2**20
@@ -180,6 +183,18 @@ def scatter(rows):
     return "\n".join(out) + "\n"
 
 
+def page(rows):
+    return [
+        "# Predicted and measured memory", "",
+        f"Made by `tools/bench prediction --out docs/benchmarks`: {datetime.date.today().isoformat()}, {machine()}, commit "
+        f"{commit()}.", "",
+        "Each row is one `stowage train` of two steps, an evaluation and a save, which rehearsed itself first; its `report.json`",
+        "has both sides. *Tensors* is the ledger's peak over start, steps, evaluation and save; *VmHWM* is what a machine kills",
+        "by, of rank 0. No run was used to fit: what a process holds besides tensors comes from `stowage calibrate`, which trains",
+        "models of its own ([calibration](../calibration.md)). Other work may run beside: bytes do not mind.", "",
+        *("- " + line for line in summary(rows)), "", "![Predicted over measured VmHWM](prediction.svg)", "", *table(rows)]
+
+
 def write(rows, out):
     os.makedirs(out, exist_ok=True)
     with open(os.path.join(out, "prediction.json"), "w") as f:
@@ -188,7 +203,7 @@ def write(rows, out):
     with open(os.path.join(out, "prediction.svg"), "w") as f:
         f.write(scatter(rows))
     with open(os.path.join(out, "prediction.md"), "w") as f:
-        f.write("\n".join(summary(rows) + [""] + table(rows)) + "\n")
+        f.write("\n".join(page(rows)) + "\n")
 
 
 def main():
