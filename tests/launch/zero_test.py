@@ -77,9 +77,12 @@ class ZeroTest(runs.RunTest):
                                  if " s" not in line])
                 self.assertEqual(said[0], said[1])
         for run in ("run", "same"):
-            done = self.run_command([runs.BINARY, "export", self.path(run), self.path(run + "-hf")])
+            done = self.run_command([runs.BINARY, "export", self.path(run), "--to", self.path(run + "-hf")])
             self.assertEqual(done.returncode, 0, done.stderr)
-        files = [open(self.path(f"{run}-hf/model.safetensors"), "rb").read() for run in ("run", "same")]
+        files = []
+        for run in ("run", "same"):
+            with open(self.path(f"{run}-hf/model.safetensors"), "rb") as f:
+                files.append(f.read())
         self.assertEqual(files[0], files[1])
 
     def test_a_step_shows_the_gathers_and_holds_less(self):
