@@ -112,8 +112,10 @@ void EffectsOf(const Instruction& i, const ModelShape& model, std::vector<Effect
     case Op::kUpdate:
       effects->push_back({Act::kRead, Agreement()});
       effects->push_back({Act::kFree, Gradients(i.target, i.micro)});
-      // What is whole of them is no longer what they are.
-      if (model.zero_stage(i.target) > 0) effects->push_back({Act::kDrop, Parameters(i.target)});
+      // What is whole of them is no longer what they are. (Under ZeRO 3 it has been released by then.)
+      if (model.zero_stage(i.target) == 1 || model.zero_stage(i.target) == 2) {
+        effects->push_back({Act::kDrop, Parameters(i.target)});
+      }
       if (model.has_copies(i.target)) effects->push_back({Act::kRefill, Copies(i.target)});
       return;
   }

@@ -119,7 +119,8 @@ class Player {
           if (model_.reduce_per_micro ? i.micro != schedule_.micro_batches - 1 : i.micro != -1) Fail("another sum");
           ++group.updates;
           if (group.gathering >= 0) Fail("changed under the lane");
-          group.whole = false;  // not all of it is new
+          // Not all of it is new. Under ZeRO 3 nothing makes it so again: it stays, to be found at the end.
+          if (model_.zero_stage(i.target) < 3) group.whole = false;
           break;
         }
       }

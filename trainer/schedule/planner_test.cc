@@ -50,10 +50,17 @@ TEST(PlannerTest, ZeRO3GathersOneGroupAheadAndReducesOneGroupAtATime) {
   ModelShape model = Tied();
   model.zero_stages = {3, 3, 3, 3};
   model.backward_reads_parameters = {false, true, true, true};
+  // The layer before the head stays from forward to backward; an embedding's backward reads no parameters.
   EXPECT_EQ(ScheduleTable(WriteTrainStep(model, 1), model),
-            "gather embedding -> e4\ngather l0 -> e5\nwait e4\nforward embedding micro 0\n"
-            "gather l1 -> e6\nwait e5\nforward layer.0 micro 0\n"
-            "wait e6\nforward layer.1 micro 0\n");
+            "gather embedding -> e4\ngather l0 -> e5\nwait e4\nforward embedding micro 0\nrelease embedding\n"
+            "gather l1 -> e6\nwait e5\nforward layer.0 micro 0\nrelease l0\n"
+            "gather embedding -> e7\nwait e6\nforward layer.1 micro 0\n"
+            "gather norm -> e8\nwait e8\nwait e7\nforward head micro 0\n"
+            "backward head micro 0\nrelease embedding\nrelease norm\nreduce norm -> e0\n"
+            "gather l0 -> e9\nbackward layer.1 micro 0\nrelease l1\nwait e0\nreduce l1 -> e1\n"
+            "wait e9\nbackward layer.0 micro 0\nrelease l0\nwait e1\nreduce l0 -> e2\n"
+            "backward embedding micro 0\nwait e2\nreduce embedding -> e3\nwait e3\nagree\n"
+            "update norm\nupdate l1\nupdate l0\nupdate embedding\n");
 }
 
 TEST(PlannerTest, ZeRO1And2GatherAfterTheUpdate) {
