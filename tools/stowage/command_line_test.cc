@@ -113,9 +113,9 @@ TEST(ConfigCommandTest, SaysGoodOrThePlaceOfWhatIsWrong) {
   EXPECT_EQ(gone.code, kExitUsage);
   ExpectOneLineOnStderr(gone, "/nowhere.yaml: cannot be read: No such file or directory");
 
-  const Ran later = RunWords({"config", good, "--set", "sharding.zero=3"});
+  const Ran later = RunWords({"config", good, "--set", "sharding.backend=nccl"});
   EXPECT_EQ(later.code, kExitUsage);
-  ExpectOneLineOnStderr(later, "sharding.zero: 3 is not built yet; 0 is");
+  ExpectOneLineOnStderr(later, "sharding.backend: nccl is not built yet; auto and mpi and shared_memory are");
 }
 
 TEST(ConfigCommandTest, ResolvedIsAConfigWithSetsAppliedInOrder) {

@@ -88,7 +88,7 @@ void ActivationLines(const FormulaBreakdown& formula, const Unit& unit, std::vec
 void StageLines(const FormulaBreakdown& formula, const Unit& unit, std::vector<std::string>* lines) {
   lines->push_back("");
   lines->push_back(
-      "per rank by ZeRO stage (formula, not rehearsed: Rajbhandari et al. 2020; stages 1 to 3 are not built yet)");
+      "per rank by ZeRO stage (formula, not rehearsed: Rajbhandari et al. 2020; sharding.zero and --ranks rehearse one)");
   std::string head = absl::StrFormat("  %4s %6s %11s %10s %10s %10s", "ZeRO", "ranks", "parameters", "gradients",
                                      "optimizer", absl::StrCat("sum, ", unit.name()));
   for (const DeviceSize& device : kDevices) {
