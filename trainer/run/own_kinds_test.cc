@@ -43,6 +43,8 @@ Config MyConfig(int64_t width) {
   Config config;
   config.model.kind = "my_net";
   config.model.options["width"] = width;
+  config.sharding.zero = 0;
+  config.train.reduce_per = "update";
   return config;
 }
 
