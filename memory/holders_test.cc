@@ -154,5 +154,19 @@ TEST(ThreadCountsTest, EveryThreadHasItsOwnAndEndedOnesAreKeptTogether) {
   EXPECT_EQ(after[1].allocations, before[1].allocations);
 }
 
+TEST(ThreadCountsTest, WhatOthersAllocateIsToldFromWhatATeamAllocatesForThisThread) {
+  const int64_t before = AllocationsOfOtherThreads();
+  std::thread([] { CountAllocation(10); }).join();
+  CountAllocation(10);
+  EXPECT_EQ(AllocationsOfOtherThreads(), before + 1);
+  {
+    const TeamScope team;
+    std::thread([] { CountAllocation(10); }).join();
+  }
+  EXPECT_EQ(AllocationsOfOtherThreads(), before + 1);
+  std::thread([] { CountAllocation(10); }).join();
+  EXPECT_EQ(AllocationsOfOtherThreads(), before + 2);
+}
+
 }  // namespace
 }  // namespace stowage

@@ -73,6 +73,9 @@ void Increase(std::atomic<int64_t>* counter, int64_t by) {
   counter->store(counter->load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
 }
 
+// Of other threads, in a TeamScope.
+std::atomic<int64_t> of_teams{0};
+
 }  // namespace
 
 void CountAllocation(int64_t bytes) {
@@ -93,9 +96,11 @@ std::vector<ThreadCount> ThreadCounts() {
 }
 
 int64_t AllocationsOfOtherThreads() {
-  int64_t allocations = 0;
+  int64_t allocations = -of_teams.load(std::memory_order_relaxed);
   for (const ThreadCount& thread : ThreadCounts()) allocations += thread.allocations;
   return mine == nullptr ? allocations : allocations - mine->allocations.load(std::memory_order_relaxed);
 }
+
+TeamScope::~TeamScope() { of_teams += AllocationsOfOtherThreads() - before_; }
 
 }  // namespace stowage

@@ -27,6 +27,19 @@ std::vector<ThreadCount> ThreadCounts();
 // has another id than when it began to count. Thread-safe.
 int64_t AllocationsOfOtherThreads();
 
+// What other threads allocate while one of these lives, they do for the thread that made it (LibTorch's team in a
+// parallel loop): AllocationsOfOtherThreads() leaves it out. One at a time in a process.
+class TeamScope {
+ public:
+  TeamScope() : before_(AllocationsOfOtherThreads()) {}
+  ~TeamScope();
+  TeamScope(const TeamScope&) = delete;
+  TeamScope& operator=(const TeamScope&) = delete;
+
+ private:
+  const int64_t before_;
+};
+
 }  // namespace stowage
 
 #endif  // STOWAGE_MEMORY_THREAD_COUNTS_H_

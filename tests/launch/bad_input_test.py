@@ -34,7 +34,7 @@ class BadConfigTest(runs.RunTest):
         self.refused("model.layers", "-1", sets=["model.layers=-1"])
 
     def test_what_is_not_built_is_refused_by_name(self):
-        for item, part in (("sharding.zero=3", "sharding.zero"), ("precision=fp16", "precision"),
+        for item, part in (("sharding.backend=nccl", "sharding.backend"), ("precision=fp16", "precision"),
                            ("memory.device=6GiB", "memory.device"),
                            ("run.device=cuda", "run.device"),
                            ("memory.offload.optimizer=host", "memory.offload.optimizer")):

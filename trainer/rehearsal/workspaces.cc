@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "memory/peaks.h"
+#include "memory/thread_counts.h"
 #include "trainer/rehearsal/meta_view.h"
 
 namespace stowage {
@@ -176,6 +177,7 @@ bool Workspaces::Play(const c10::OperatorHandle& op, const std::string& name, to
       if (alias == nullptr || !alias->isWrite()) value = ZerosLike(value);
     }
     zeros = TensorsOf(stack->data() + (stack->size() - count), count);
+    const TeamScope team;  // a backward of attention takes buffers on every thread
     const MarkScope mark(marks_, &peaks);
     op.redispatchBoxed(DispatchKeySet(DispatchKey::CPU), stack);
   }
