@@ -233,6 +233,11 @@ absl::StatusOr<Prediction> PlanRun(const Config& config, const OwnKinds& own, co
   }
   STOWAGE_ASSIGN_OR_RETURN(const FoundMachine machine, FindMachine(request.machine_file));
   STOWAGE_ASSIGN_OR_RETURN(Prediction prediction, RehearseInChild(config, own, request, machine));
+  if (!prediction.fits()) {
+    // Once more: the first rehearsal may have had to make the tokens, which leaves some heap idle that neither the
+    // changes' rehearsals nor a training have, and a change would seem to save it.
+    STOWAGE_ASSIGN_OR_RETURN(prediction, RehearseInChild(config, own, request, machine));
+  }
   if (!prediction.fits()) STOWAGE_RETURN_IF_ERROR(AddHints(config, own, request, machine, &prediction));
   return prediction;
 }
