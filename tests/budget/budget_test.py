@@ -35,7 +35,7 @@ class HostBudgetTest(BudgetRun):
         code, text, peak = self.measured("auto", free)
         self.assertEqual(code, runs.EXIT_OK, text)
         self.assertEqual(self.report("auto")["micro_batch"], 16)
-        budget = peak * 60 // 100 // MIB * MIB
+        budget = peak * 88 // 100 // MIB * MIB  # more than half of the peak is the libraries, whatever the micro-batch
         for ranks in (0, 2):
             run = f"short-{ranks}"
             code, text, peak = self.measured(run, [*free, f"memory.host={budget // MIB}MiB"], ranks)
