@@ -72,6 +72,13 @@ std::vector<OutsidePrediction> PredictOutside(const FoundMachine& machine, const
       bytes["heap"] += (query.ranks_on_host - 2) * 256 * kKiB;
       ruled.insert({"libraries", "shared_memory", "heap"});
     }
+    // What reductions over MPI receive into (sharding/mpi_collectives.h): from each peer a piece of at most 4 MiB, of
+    // at most 16 in all. It grows from group to group, and leaves the holes of what it was before.
+    const int64_t peers = std::max(1, query.ranks_on_host - 1);
+    const int64_t scratch = peers * std::min({query.part_bytes, 4 * kMiB, 16 * kMiB / peers});
+    bytes["heap"] += scratch;
+    bytes["heap_idle"] += 3 * scratch;
+    if (scratch > 0) ruled.insert({"heap", "heap_idle"});
   }
   // A thread that was measured early has touched little of its stack; the most seen is 0.55 MiB a thread.
   bytes["thread_stacks"] = std::max(bytes["thread_stacks"], query.threads * 576 * kKiB);

@@ -24,6 +24,7 @@ struct OutsideQuery {
   int threads = 1;               // of a rank
   int64_t segments = 0;          // of the model: each leaves some autograd nodes in the heap
   int64_t cell_steps = 0;        // rnn: model.layers times the steps of a sequence: autograd nodes of each
+  int64_t part_bytes = 0;        // several ranks: the largest part of a group's gradients that one rank sums up
   int64_t product_bytes = 0;     // kernels::LargestPackingBytes() of the rehearsal
   int64_t data_heap_bytes = 0;   // HeapBytes::in_use that opening the data added,
   int64_t data_taken_bytes = 0;  // and HeapBytes::taken

@@ -54,6 +54,22 @@ TEST(OutsideModelTest, OfAnotherMachineAllAreEstimates) {
   }
 }
 
+TEST(OutsideModelTest, WhatReductionsReceiveIntoIsAddedAndBounded) {
+  OutsideQuery query = Plain();
+  query.ranks_on_host = 2;
+  const auto heap = [&] { return ByName(query).at("heap").bytes; };
+  const int64_t without = heap();
+  query.part_bytes = kTestMiB;
+  EXPECT_EQ(heap() - without, kTestMiB);
+  query.part_bytes = 100 * kTestMiB;
+  EXPECT_EQ(heap() - without, 4 * kTestMiB);
+  EXPECT_EQ(ByName(query).at("heap").source, Source::kEstimated);
+  query.ranks_on_host = 9;
+  const int64_t more_ranks = heap();
+  query.part_bytes = 0;
+  EXPECT_EQ(more_ranks - heap(), 16 * kTestMiB);
+}
+
 TEST(OutsideModelTest, MpiAddsWhatTwoRanksHadMoreThanOne) {
   OutsideQuery query = Plain();
   query.precision = "bf16";

@@ -88,6 +88,12 @@ class Stage {
       rehearsal->prediction.model = absl::StrCat(config_.model.kind, ": ", state.parameter_count(), " parameters");
       rehearsal->outside.segments = static_cast<int64_t>(state.model.segments.size());
       if (config_.model.kind == "rnn") rehearsal->outside.cell_steps = config_.model.layers * StepsOfASequence();
+      if (request_.world_size > 1) {
+        for (const auto& group : state.groups) {
+          const int64_t part = group->layout().shard_numel() * static_cast<int64_t>(sizeof(float));
+          rehearsal->outside.part_bytes = std::max(rehearsal->outside.part_bytes, part);
+        }
+      }
       memory.SetModel(ShapeOf(state.model));
       STOWAGE_RETURN_IF_ERROR(InitializeParameters(static_cast<uint64_t>(config_.run.seed), communicator_, &state));
       Executor executor(state.model, state.groups, communicator_, optimizer.get());
