@@ -39,6 +39,7 @@ def text_run(kind, layers, width, context, micro, batch, precision, ranks=1, **m
     config["train"] = {"steps": 2, "global_batch": batch, "micro_batch": micro, "eval_sequences": micro}
     config["precision"] = precision
     cell = " " + model["cell"] if "cell" in model else ""
+    cell += f" {model['vocabulary']} tokens" if "vocabulary" in model else ""
     return (f"{kind}{cell} {layers}x{width}, T {context}, batch {batch} by {micro}, {precision}, ranks {ranks}", config,
             ranks)
 
@@ -56,7 +57,7 @@ def grid():
     for precision in ("fp32", "bf16"):
         for kind in ("gpt2", "llama"):
             for layers, width, context, micro, batch in (
-                    (2, 128, 64, 8, 8), (4, 192, 128, 4, 12), (6, 384, 256, 8, 8), (6, 384, 256, 24, 24),
+                    (4, 192, 128, 4, 12), (6, 384, 256, 8, 8), (6, 384, 256, 24, 24),
                     (6, 384, 256, 48, 48), (8, 512, 256, 20, 40), (8, 512, 512, 10, 10), (8, 512, 128, 40, 40),
                     (12, 768, 64, 1, 3), (12, 768, 64, 4, 4), (12, 768, 128, 4, 4), (12, 768, 256, 2, 4),
                     (4, 256, 1024, 4, 4), (4, 256, 2048, 8, 8), (24, 1024, 64, 1, 2)):
@@ -75,7 +76,7 @@ def grid():
         for layers, width, micro, batch in ((2, 16, 32, 64), (3, 32, 128, 128), (2, 64, 512, 512), (3, 32, 1024, 1024)):
             runs.append(image_run("cnn", layers, width, micro, batch, precision))
         for cell in ("lstm", "gru"):
-            for layers, width, context, micro, batch in ((1, 128, 64, 16, 16), (2, 512, 128, 16, 32)):
+            for layers, width, context, micro, batch in ((2, 512, 128, 16, 32),):
                 runs.append(text_run("rnn", layers, width, context, micro, batch, precision, cell=cell))
         runs.append(image_run("mlp", 4, 1024, 32, 100, precision, ranks=2))
         runs.append(image_run("cnn", 2, 16, 32, 64, precision, ranks=2))
