@@ -17,7 +17,7 @@ def commands(language="sh"):
     with open("README.md") as f:
         blocks = re.findall(r"```" + language + r"\n(.*?)```", f.read(), re.DOTALL)
     for block in blocks:
-        for line in block.splitlines():
+        for line in re.sub(r"\\\n\s*", "", block).splitlines():
             yield line.split("   #")[0].strip()
 
 

@@ -72,7 +72,9 @@ absl::StatusOr<TrainOutcome> TrainRank(const StepRun& run, Communicator& communi
 
 std::vector<absl::StatusOr<TrainOutcome>> TrainRanks(const StepRun& run) {
   EXPECT_TRUE(SetUpProcess(/*threads=*/1).ok());
-  if (!run.resume) EXPECT_TRUE(RemoveTree(run.folder).ok());
+  if (!run.resume) {
+    EXPECT_TRUE(RemoveTree(run.folder).ok());
+  }
   std::vector<absl::StatusOr<TrainOutcome>> outcomes(static_cast<size_t>(run.world_size),
                                                      absl::InternalError("did not run"));
   if (run.world_size == 1) {
