@@ -27,6 +27,16 @@ class BadConfigTest(runs.RunTest):
         self.refused("bad.yaml:2:", "model.witdh", "model.width",
                      config=self.write("bad.yaml", "model:\n  witdh: 64\n"))
 
+    def test_a_segment_that_the_model_does_not_have_is_named_at_its_place_with_the_nearest(self):
+        config = self.write("bad.yaml", "include: tiny.yaml\nmemory:\n  recompute: [layer.0.*, layer.1.atn]\n")
+        message = ("bad.yaml:3:26: memory.recompute: no segment of this model is called layer.1.atn; "
+                   "did you mean layer.1.attn?")
+        self.refused(message, config=config, code=runs.EXIT_FAILURE)
+        self.assertFalse(os.path.exists(self.path("run")))
+        done = self.run_command([runs.BINARY, "plan", config])
+        self.assertEqual(done.returncode, runs.EXIT_USAGE)
+        self.assert_one_clear_line(done, message)
+
     def test_wrong_type(self):
         self.refused("bad.yaml:1:", "model.layers", config=self.write("bad.yaml", "model: {layers: many}\n"))
 

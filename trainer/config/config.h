@@ -159,6 +159,9 @@ struct Config {
   MemoryConfig memory;
   ShardingConfig sharding;
   CheckpointConfig checkpoint;
+  // Where each key was written ("a.yaml:7:3", "--set run.seed=2"), and each item of a list ("memory.recompute.0"): for
+  // messages about what only the model can judge. Empty of a Config that a program made; no part of the experiment.
+  std::map<std::string, std::string> places;
 };
 
 }  // namespace stowage

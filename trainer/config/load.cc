@@ -96,7 +96,8 @@ class Reader {
     STOWAGE_RETURN_IF_ERROR(CheckModelOptions(registered_, config_, place_of));
     STOWAGE_RETURN_IF_ERROR(
         CheckContradictions(config_, place_of, name, registered_.IsSource(config_.data.source)));
-    return config_;
+    config_.places = std::move(places_);
+    return std::move(config_);
   }
 
  private:
@@ -110,6 +111,9 @@ class Reader {
     places_[field.key] = value.place.ToString();
     for (const auto& [word, inner] : value.entries) {
       places_[absl::StrCat(field.key, ".", word)] = inner.key_place.ToString();
+    }
+    for (size_t i = 0; i < value.items.size(); ++i) {
+      places_[absl::StrCat(field.key, ".", i)] = value.items[i].place.ToString();
     }
     return absl::OkStatus();
   }

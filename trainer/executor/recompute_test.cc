@@ -338,5 +338,17 @@ TEST(RecomputeTest, APolicyThatTheModelCannotHaveNamesTheKey) {
   EXPECT_FALSE(RunSolo(setup).status.ok());
 }
 
+TEST(RecomputeTest, ANameThatNoSegmentHasIsSaidAtItsPlace) {
+  Model model = *MakeGpt2(TinyGpt2());
+  const std::map<std::string, std::string> places = {{"memory.recompute", "a.yaml:3:21"},
+                                                     {"memory.recompute.0", "a.yaml:3:22"},
+                                                     {"memory.recompute.1", "a.yaml:3:37"}};
+  EXPECT_EQ(ApplyRecompute("[layer.0.*, layr.*.attn]", &model, places).message(),
+            "a.yaml:3:37: memory.recompute: no segment of this model is called layr.*.attn; did you mean "
+            "layer.0.attn?");
+  EXPECT_EQ(ApplyRecompute("[head]", &model, places).message().substr(0, 30), "a.yaml:3:21: memory.recompute:");
+  EXPECT_TRUE(ApplyRecompute("[layer.0.*, layer.*.attn]", &model, places).ok());
+}
+
 }  // namespace
 }  // namespace stowage

@@ -41,12 +41,19 @@ absl::StatusOr<RecomputePolicy> ParseRecomputePolicy(const std::string& text) {
   return absl::InvalidArgumentError(absl::StrCat(kKey, ": ", text, " is no policy"));
 }
 
-absl::Status ApplyRecompute(const std::string& text, Model* model) {
+absl::Status ApplyRecompute(const std::string& text, Model* model, const std::map<std::string, std::string>& places) {
   STOWAGE_ASSIGN_OR_RETURN(const RecomputePolicy policy, ParseRecomputePolicy(text));
   std::vector<std::string> names;
   for (const SegmentSpec& segment : model->segments) names.push_back(segment.name);
   absl::StatusOr<RecomputeSpans> spans = SpansOf(policy, names);
-  if (!spans.ok()) return Annotate(spans.status(), kKey);
+  if (!spans.ok()) {
+    auto place = places.find(kKey);
+    if (const int item = FirstWithoutSegment(policy, names); item >= 0) {
+      if (const auto of_item = places.find(absl::StrCat(kKey, ".", item)); of_item != places.end()) place = of_item;
+    }
+    const absl::Status status = Annotate(spans.status(), kKey);
+    return place == places.end() ? status : Annotate(status, place->second);
+  }
   model->recompute = *std::move(spans);
   return absl::OkStatus();
 }

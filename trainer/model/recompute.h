@@ -2,6 +2,7 @@
 #ifndef STOWAGE_TRAINER_MODEL_RECOMPUTE_H_
 #define STOWAGE_TRAINER_MODEL_RECOMPUTE_H_
 
+#include <map>
 #include <string>
 
 #include "absl/status/status.h"
@@ -15,8 +16,9 @@ namespace stowage {
 // "auto" is none. InvalidArgument: anything else.
 absl::StatusOr<RecomputePolicy> ParseRecomputePolicy(const std::string& text);
 
-// Sets Model::recompute. InvalidArgument, naming the key: what SpansOf refuses.
-absl::Status ApplyRecompute(const std::string& text, Model* model);
+// Sets Model::recompute. InvalidArgument, naming the key: what SpansOf refuses. `places`: Config::places, of the key and
+// of a list's items; what it has is named first.
+absl::Status ApplyRecompute(const std::string& text, Model* model, const std::map<std::string, std::string>& places = {});
 
 }  // namespace stowage
 

@@ -31,6 +31,12 @@ std::string OptimizerTensorName(absl::string_view state, absl::string_view param
   return absl::StrCat("optimizer.", state, ".", parameter);
 }
 
+// An error about `key`, with the place that the key was written at.
+absl::Status AtItsPlace(const Config& config, const std::string& key, const absl::Status& status) {
+  const auto place = config.places.find(key);
+  return place == config.places.end() ? status : Annotate(status, place->second);
+}
+
 // For evaluating and sampling, which hold parameters only: whole on every rank.
 Config Unsharded(Config config) {
   config.sharding.zero = 0;
@@ -139,8 +145,9 @@ int64_t ModelState::parameter_count() const {
 absl::StatusOr<ModelState> MakeModelState(const Config& config, int world_size, int rank, const OwnKinds& own) {
   ModelState state;
   STOWAGE_ASSIGN_OR_RETURN(state.model, MakeOwnModel(own, config.model));
-  STOWAGE_RETURN_IF_ERROR(ApplyPrecision(config.precision, config.fp32_segments, &state.model));
-  STOWAGE_RETURN_IF_ERROR(ApplyRecompute(config.memory.recompute, &state.model));
+  STOWAGE_RETURN_IF_ERROR(
+      AtItsPlace(config, "fp32_segments", ApplyPrecision(config.precision, config.fp32_segments, &state.model)));
+  STOWAGE_RETURN_IF_ERROR(ApplyRecompute(config.memory.recompute, &state.model, config.places));
   ApplySharding(config, &state.model);
   STOWAGE_RETURN_IF_ERROR(
       Annotate(CatchExceptions([&] { state.groups = MakeGroupStates(state.model, world_size, rank); }),

@@ -147,12 +147,13 @@ absl::StatusOr<TrainOutcome> TrainTogether(const Config& asked, Communicator& co
   }
   STOWAGE_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer, MakeOptimizer(config.optimizer));
 
-  std::optional<RunFolder> folder;
-  STOWAGE_RETURN_IF_ERROR(OpenRunFolder(outcome.run_dir, options.resume, communicator, &folder));
-
+  // Before a folder is made: what a config says of segments can only be judged by the model.
   absl::StatusOr<ModelState> made = MakeModelState(config, world_size, rank, own);
   STOWAGE_RETURN_IF_ERROR(AgreeOnStatus(communicator, made.status()));
   ModelState state = *std::move(made);
+
+  std::optional<RunFolder> folder;
+  STOWAGE_RETURN_IF_ERROR(OpenRunFolder(outcome.run_dir, options.resume, communicator, &folder));
   if (!options.why_no_plan.empty() && !options.quiet) {
     Complain(absl::StrCat("no plan of this run, training goes on without: ", options.why_no_plan));
   }

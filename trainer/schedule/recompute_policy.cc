@@ -50,22 +50,24 @@ std::string Names(const std::vector<std::string>& segments) {
   return absl::StrCat("from ", segments.front(), " and ", segments[1], " to ", segments.back());
 }
 
+bool FitsSome(const std::string& pattern, const std::vector<std::string>& segments) {
+  return std::any_of(segments.begin(), segments.end(),
+                     [&](const std::string& segment) { return MatchesPattern(segment, pattern); });
+}
+
 absl::StatusOr<RecomputeSpans> Named(const std::vector<std::string>& patterns,
                                      const std::vector<std::string>& segments) {
-  std::vector<bool> chosen(segments.size(), false);
   for (const std::string& pattern : patterns) {
-    bool found = false;
-    for (size_t s = 0; s < segments.size(); ++s) {
-      if (!MatchesPattern(segments[s], pattern)) continue;
-      found = chosen[s] = true;
-    }
-    if (found) continue;
+    if (FitsSome(pattern, segments)) continue;
     const std::string nearest = Nearest(pattern, segments);
     return absl::InvalidArgumentError(absl::StrCat(
         "no segment of this model is called ", pattern, "; ",
         nearest.empty() ? absl::StrCat("they are ", Names(segments)) : absl::StrCat("did you mean ", nearest, "?")));
   }
-  RecomputeSpans spans = Each(static_cast<int>(segments.size()), [&](int s) { return chosen[s]; });
+  RecomputeSpans spans = Each(static_cast<int>(segments.size()), [&](int s) {
+    return std::any_of(patterns.begin(), patterns.end(),
+                       [&](const std::string& pattern) { return MatchesPattern(segments[s], pattern); });
+  });
   if (!spans.empty()) return spans;
   return absl::InvalidArgumentError(
       absl::StrCat(segments.back(), " is the last segment: its backward comes at once, so there is nothing to gain"));
@@ -98,6 +100,14 @@ SegmentPart PartOf(absl::string_view segment) {
   if (is_one_of({"attn", "attention", "self_attn", "self_attention"})) part.kind = SegmentPart::Kind::kAttention;
   if (is_one_of({"ffn", "mlp", "feed_forward"})) part.kind = SegmentPart::Kind::kFeedForward;
   return part;
+}
+
+int FirstWithoutSegment(const RecomputePolicy& policy, const std::vector<std::string>& segments) {
+  if (policy.kind != RecomputePolicy::Kind::kSegments) return -1;
+  for (size_t i = 0; i < policy.segments.size(); ++i) {
+    if (!FitsSome(policy.segments[i], segments)) return static_cast<int>(i);
+  }
+  return -1;
 }
 
 RecomputeSpans EvenSpans(int first, int end, int count) {

@@ -48,6 +48,9 @@ SegmentPart PartOf(absl::string_view segment);
 // nothing but the last segment.
 absl::StatusOr<RecomputeSpans> SpansOf(const RecomputePolicy& policy, const std::vector<std::string>& segments);
 
+// Of a list of names and patterns, the first that no segment fits; -1: there is none.
+int FirstWithoutSegment(const RecomputePolicy& policy, const std::vector<std::string>& segments);
+
 // [first, end) in `count` parts whose sizes differ by one at most, the larger ones first. 1 <= count <= end - first.
 RecomputeSpans EvenSpans(int first, int end, int count);
 
