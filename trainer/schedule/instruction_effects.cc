@@ -73,12 +73,14 @@ void Backward(const Instruction& i, const ModelShape& model, std::vector<Effect>
   ReadCopies(model.read_by_backward(s), model, effects);
   if (model.backward_reads(s)) ReadParameters(s, model, effects);
   for (int g : model.groups_used[s]) {
+    if (model.is_frozen(g)) continue;
     // There is one buffer for one micro-batch after another.
     if (model.reduce_per_micro && m > 0) effects->push_back({Act::kSettle, Gradients(g, m - 1)});
     effects->push_back({Act::kAdd, Gradients(g, model.reduce_per_micro ? m : 0)});
   }
-  effects->push_back({s == 0 ? Act::kFree : Act::kRead, Batch(m)});
-  if (s > 0) effects->push_back({Act::kTake, GradientFlow(s, m)});
+  const bool ends = s == model.first_trained;
+  effects->push_back({ends ? Act::kFree : Act::kRead, Batch(m)});
+  if (!ends) effects->push_back({Act::kTake, GradientFlow(s, m)});
 }
 
 }  // namespace
@@ -143,6 +145,7 @@ BufferTable BuffersOf(const ModelShape& model, int micro_batches, int events) {
   for (int g = 0; g < groups; ++g) {
     if (model.has_copies(g)) buffers.Start(Copies(g));
     if (model.zero_stage(g) == 1 || model.zero_stage(g) == 2) buffers.Start(Parameters(g));
+    if (model.is_frozen(g)) continue;
     for (int m = 0; m < (model.reduce_per_micro ? micro_batches : 0); ++m) buffers.Expect(Gradients(g, m), uses[g]);
     if (!model.reduce_per_micro) buffers.Expect(Gradients(g, 0), uses[g] * micro_batches);
   }

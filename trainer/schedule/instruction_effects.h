@@ -6,8 +6,9 @@
 //                  nothing, frees the batch and leaves no flow.
 //   recompute s m  its inputs: those kept of s, freed unless they are kept on, or the replay of s-1, freed; batch and
 //                  those copies read that s computes with; tape or inputs of s taken as by forward; replay of s taken.
-//   backward s m   replay of s dropped; tape of s freed; gradient flow of s+1 freed (the last segment: flow freed), that of s taken (not by
-//                  the first); batch and copies read; added to the gradients of s's groups. The first frees the batch.
+//   backward s m   replay of s dropped; tape of s freed; gradient flow of s+1 freed (the last segment: flow freed), that
+//                  of s taken (not by the first that is trained); batch and copies read; added to the gradients of those
+//                  of s's groups that are not frozen. The first that is trained frees the batch.
 //   gather g       parameters of g taken and lent until its event, which is taken
 //   release g      copies of g freed, or if it is sharded its parameters
 //   reduce g m     gradients of g (of micro-batch m, if they are reduced by micro-batch) lent until its event, which is
@@ -40,7 +41,7 @@ void EffectsOf(const Instruction& instruction, const ModelShape& model, std::vec
 
 // The buffers that a schedule of so many micro-batches and events has on this model, those that are there from the
 // start (copies: the executor makes them when they are first read), and how many contributions make a group's gradients
-// whole: one of every segment that uses it, in every micro-batch.
+// whole: one of every segment that uses it, in every micro-batch. Those of frozen groups never come into being.
 BufferTable BuffersOf(const ModelShape& model, int micro_batches, int events);
 
 }  // namespace stowage

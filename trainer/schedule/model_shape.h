@@ -20,6 +20,12 @@ struct ModelShape {
   // that it uses. (Forward is held to have all.)
   std::vector<std::vector<int>> copies_read_by_backward;
 
+  // Per group: its parameters are not trained, so they have no gradient, no reduction and no update; empty: none is.
+  std::vector<bool> frozen;
+  // The first segment that uses a group that is trained. Backward ends there, and of the segments before it a training
+  // step keeps nothing.
+  int first_trained = 0;
+
   // What is recomputed in a training step, just before its backward. What reaches to the last segment is not: its
   // backward comes at once, so it keeps all, or, if it has inner spans, what those say.
   RecomputeSpans recompute;
@@ -34,6 +40,7 @@ struct ModelShape {
   bool backward_reads(int segment) const {
     return backward_reads_parameters.empty() || backward_reads_parameters[segment];
   }
+  bool is_frozen(int group) const { return !frozen.empty() && frozen[group]; }
   bool has_copies(int group) const { return !copied.empty() && copied[group]; }
   const std::vector<int>& read_by_backward(int segment) const {
     return copies_read_by_backward.empty() ? groups_used[segment] : copies_read_by_backward[segment];

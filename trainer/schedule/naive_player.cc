@@ -50,10 +50,10 @@ struct Micro {
 
 struct Group {
   bool copies = false;
-  bool whole = false;     // its parameters, where ranks keep shards of them
-  int gathering = -1;     // the event that they come with
-  Texts gradient;         // what has been added since the last reduction, or in all
-  std::set<int> flying;   // events of reductions that are on their way
+  bool whole = false;    // its parameters, where ranks keep shards of them
+  int gathering = -1;    // the event that they come with
+  Texts gradient;        // what has been added since the last reduction, or in all
+  std::set<int> flying;  // events of reductions that are on their way
   int reductions = 0;
   Texts sum;  // over ranks
   int updates = 0;
@@ -217,6 +217,7 @@ class Player {
     // The executor would stop the process over gradients of other tensors than the outputs.
     if (micro.gradient != Backwards(i.target, segments_)) Fail("gradients of another segment's outputs");
     for (int g : used) {
+      if (model_.is_frozen(g)) continue;
       Group& group = groups_[g];
       if (!group.flying.empty()) Fail("written under the lane");
       if (group.reductions != (model_.reduce_per_micro ? i.micro : 0)) Fail("added to another sum");
@@ -226,7 +227,8 @@ class Player {
     micro.tapes.erase(tape);
     micro.replays.erase(i.target);
     micro.ran.erase(i.target);
-    if (i.target > 0) return;
+    if (i.target > model_.first_trained) return;
+    if (i.target < model_.first_trained) Fail("back to where nothing is trained");
     if (micro.keeps_something()) Fail("tapes thrown away");
     micro = Micro();
   }

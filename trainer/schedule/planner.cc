@@ -1,5 +1,6 @@
 #include "trainer/schedule/planner.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/check.h"
@@ -55,6 +56,15 @@ void Run(Op op, const Stretch& stretch, const RecomputeSpans& spans, From from, 
   for (; s < stretch.end; ++s) play(s, Keep::kAll);
 }
 
+// What of `spans` lies from segment `first` on: spans that begin before it begin with it.
+RecomputeSpans SpansFrom(const RecomputeSpans& spans, int first) {
+  RecomputeSpans rest;
+  for (const RecomputeSpan& span : spans) {
+    if (span.end > first) rest.push_back({std::max(span.first, first), span.end, SpansFrom(span.inner, first)});
+  }
+  return rest;
+}
+
 // After Run of the same stretch and spans. Calls back(s) for each segment, from the last to the first.
 template <typename Back>
 void RunBack(const Stretch& stretch, const RecomputeSpans& spans, const Back& back, std::vector<Instruction>* list) {
@@ -75,6 +85,9 @@ Schedule WriteTrainStep(const ModelShape& model, int micro_batches) {
   const int segments = static_cast<int>(model.segments.size());
   const int groups = static_cast<int>(model.groups.size());
   CheckSpans(model.recompute, 0, segments);
+  // Before it there is nothing to train, so nothing to keep and no way back.
+  const int first = model.first_trained;
+  const RecomputeSpans recompute = SpansFrom(model.recompute, first);
   // Backward runs from the last segment to the first: a group is done at the first segment that uses it, and its copies
   // at the first that reads them. (Tied weights: the head multiplies by the copy, the embedding reads masters.)
   std::vector<int> first_use(groups, segments), first_read(groups, segments);
@@ -96,13 +109,15 @@ Schedule WriteTrainStep(const ModelShape& model, int micro_batches) {
     on_their_way.clear();
   };
   for (int m = 0; m < micro_batches; ++m) {
-    const Stretch whole{0, segments, m};
-    Run(Op::kForward, whole, model.recompute, From::kBefore, &list);
+    const Stretch whole{first, segments, m};
+    for (int s = 0; s < first; ++s) list.push_back(Forward(s, m, Keep::kNothing));
+    Run(Op::kForward, whole, recompute, From::kBefore, &list);
     const auto back = [&](int s) {
       list.push_back(Backward(s, m));
       const bool last = m == micro_batches - 1;
       if (!last && !model.reduce_per_micro) return;
       for (int g = 0; g < groups; ++g) {
+        if (model.is_frozen(g)) continue;  // its copies stay: no update makes them stale
         if (last && model.has_copies(g) && first_read[g] == s) list.push_back(Release(g));
         if (first_use[g] != s) continue;
         // A buffer that goes when it is reduced: no more than one such waits for that.
@@ -113,7 +128,7 @@ Schedule WriteTrainStep(const ModelShape& model, int micro_batches) {
         if (last) updates.push_back(Update(g, micro));
       }
     };
-    RunBack(whole, model.recompute, back, &list);
+    RunBack(whole, recompute, back, &list);
     // The next micro-batch adds to the same buffers.
     if (model.reduce_per_micro) wait_for_all();
   }

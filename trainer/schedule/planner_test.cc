@@ -63,6 +63,45 @@ TEST(PlannerTest, ZeRO3GathersOneGroupAheadAndReducesOneGroupAtATime) {
             "update norm\nupdate l1\nupdate l0\nupdate embedding\n");
 }
 
+TEST(PlannerTest, BackwardEndsAtTheFirstSegmentThatIsTrainedAndFrozenGroupsAreReadOnly) {
+  ModelShape model = Tied();
+  model.frozen = {true, true, false, true};  // the embedding, and with it the head's matrix
+  model.first_trained = 2;
+  EXPECT_EQ(ScheduleTable(WriteTrainStep(model, 1), model),
+            "forward embedding micro 0 keep nothing\nforward layer.0 micro 0 keep nothing\n"
+            "forward layer.1 micro 0\nforward head micro 0\n"
+            "backward head micro 0\nbackward layer.1 micro 0\nreduce l1 -> e0\n"
+            "wait e0\nagree\nupdate l1\n");
+  model.zero_stages = {1, 2, 2, 3};
+  const std::string table = ScheduleTable(WriteTrainStep(model, 1), model);
+  EXPECT_NE(table.find("agree\nupdate l1\ngather l1 -> e1\nwait e1\n"), std::string::npos) << table;
+  EXPECT_EQ(table.find("gather embedding"), std::string::npos) << table;
+  EXPECT_NE(table.find("gather norm -> e2\n"), std::string::npos) << table;
+}
+
+TEST(PlannerTest, CopiesOfFrozenGroupsStay) {
+  ModelShape model = Tied();
+  model.copied = {true, true, true, true};
+  model.frozen = {false, true, false, false};
+  const std::string table = ScheduleTable(WriteTrainStep(model, 2), model);
+  EXPECT_EQ(table.find("release l0"), std::string::npos) << table;
+  EXPECT_NE(table.find("release l1"), std::string::npos) << table;
+  EXPECT_NE(table.find("backward layer.0"), std::string::npos) << table;  // on the way to the embedding
+}
+
+TEST(PlannerTest, WhatIsRecomputedBeginsWithTheFirstSegmentThatIsTrained) {
+  ModelShape model = Tied();
+  model.frozen = {true, true, false, false};
+  model.first_trained = 2;
+  model.recompute = {{0, 1}, {1, 3}};
+  EXPECT_EQ(ScheduleTable(WriteTrainStep(model, 1), model),
+            "forward embedding micro 0 keep nothing\nforward layer.0 micro 0 keep nothing\n"
+            "forward layer.1 micro 0 keep inputs\nforward head micro 0\n"
+            "backward head micro 0\nreduce norm -> e0\n"
+            "recompute layer.1 micro 0 from its inputs\nbackward layer.1 micro 0\nreduce l1 -> e1\n"
+            "wait e0\nwait e1\nagree\nupdate norm\nupdate l1\n");
+}
+
 TEST(PlannerTest, ZeRO1And2GatherAfterTheUpdate) {
   ModelShape model = Tied();
   model.zero_stages = {1, 2, 0, 2};
@@ -81,9 +120,10 @@ TEST(PlannerTest, ReducedByMicroBatchEveryMicroBatchIs) {
   ModelShape model = Tied();
   model.reduce_per_micro = true;
   const std::string table = ScheduleTable(WriteTrainStep(model, 2), model);
-  EXPECT_NE(table.find("backward embedding micro 0\nreduce embedding micro 0 -> e3\nwait e0\nwait e1\nwait e2\nwait e3\n"
-                       "forward embedding micro 1\n"),
-            std::string::npos)
+  EXPECT_NE(
+      table.find("backward embedding micro 0\nreduce embedding micro 0 -> e3\nwait e0\nwait e1\nwait e2\nwait e3\n"
+                 "forward embedding micro 1\n"),
+      std::string::npos)
       << table;
   EXPECT_NE(table.find("reduce embedding micro 1 -> e7\n"), std::string::npos) << table;
 }

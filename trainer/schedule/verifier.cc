@@ -31,6 +31,12 @@ std::string ShapeFault(const ModelShape& model) {
   if (!model.backward_reads_parameters.empty() && model.backward_reads_parameters.size() != segments) {
     return absl::StrCat(segments, " segments, and what backward reads of ", model.backward_reads_parameters.size());
   }
+  if (!model.frozen.empty() && model.frozen.size() != groups) {
+    return absl::StrCat(groups, " groups, and ", model.frozen.size(), " marks of frozen ones");
+  }
+  if (model.first_trained < 0 || (segments > 0 && !In(model.first_trained, segments))) {
+    return absl::StrCat("the first trained segment is ", model.first_trained, " of ", segments);
+  }
   for (size_t g = 0; g < groups; ++g) {
     const int stage = model.zero_stage(static_cast<int>(g));
     if (stage < 0 || stage > 3) return absl::StrCat(model.groups[g], " has ZeRO stage ", stage);
@@ -45,6 +51,11 @@ std::string ShapeFault(const ModelShape& model) {
       if (std::find(used.begin(), used.begin() + i, used[i]) != used.begin() + i) {
         return absl::StrCat(model.segments[s], " names group ", model.groups[used[i]], " twice");
       }
+    }
+    for (int g : used) {
+      if (static_cast<int>(s) >= model.first_trained || model.is_frozen(g)) continue;
+      return absl::StrCat(model.segments[s], " is before the first trained segment, and uses ", model.groups[g],
+                          ", which is trained");
     }
     for (int g : model.read_by_backward(s)) {
       if (std::find(used.begin(), used.end(), g) == used.end()) {
@@ -317,7 +328,7 @@ absl::string_view RuleText(Rule rule) {
     case Rule::kBackwardOrder:
       return "a micro-batch goes backward through the segments in reverse, from the last one's output on";
     case Rule::kBackwardWhole:
-      return "a micro-batch that goes backward goes back to the first segment";
+      return "a micro-batch that goes backward goes back to the first segment that is trained";
     case Rule::kCopiesReleased:
       return "a group's copies are released where there are some, and not read afterwards";
     case Rule::kGathered:

@@ -32,9 +32,11 @@ ModelShape RandomModel(Dice& dice, int most_segments) {
   const bool with_copies = dice.OneIn(2), reads_less = dice.OneIn(2);
   const bool sharded = dice.OneIn(2), all_alike = dice.OneIn(2);
   const int stage = dice.In(0, 3);
+  const bool some_frozen = dice.OneIn(2);
   for (int g = 0; g < groups; ++g) {
     model.groups.push_back("g" + std::to_string(g));
     if (sharded) model.zero_stages.push_back(all_alike ? stage : dice.In(0, 3));
+    if (some_frozen) model.frozen.push_back(dice.OneIn(2));
     if (with_copies) model.copied.push_back(dice.OneIn(2) && model.zero_stage(g) == 0);
   }
   model.reduce_per_micro = dice.OneIn(2);
@@ -54,6 +56,14 @@ ModelShape RandomModel(Dice& dice, int most_segments) {
     if (some_read) model.backward_reads_parameters.push_back(dice.OneIn(2));
     if (reads_less) model.copies_read_by_backward.push_back(std::move(read));
   }
+  // Where nothing is trained, backward may go to any.
+  int first = 0;
+  const auto trains = [&](int s) {
+    const std::vector<int>& used = model.groups_used[s];
+    return std::any_of(used.begin(), used.end(), [&](int g) { return !model.is_frozen(g); });
+  };
+  while (first < segments - 1 && !trains(first)) ++first;
+  model.first_trained = dice.OneIn(4) ? dice.In(0, first) : first;
   return model;
 }
 

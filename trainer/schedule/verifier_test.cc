@@ -76,6 +76,15 @@ Draft Sharded(bool reduce_per_micro = false) {
   return draft;
 }
 
+// Of what the head does not use nothing is trained.
+Draft Frozen() {
+  Draft draft;
+  draft.model.frozen = {true, true, false, false};
+  draft.model.first_trained = 2;
+  draft.schedule = WriteTrainStep(draft.model, 1);
+  return draft;
+}
+
 Draft Evaluation() {
   Draft draft;
   draft.schedule = WriteEvaluation(draft.model, 2);
@@ -118,6 +127,49 @@ const Broken kBroken[] = {
        return d;
      },
      "4 groups, and 3 marks of copies"},
+    {"MarksOfFrozenGroupsForSomeOnly", Rule::kShape,
+     [] {
+       Draft d = Frozen();
+       d.model.frozen.pop_back();
+       return d;
+     },
+     "4 groups, and 3 marks of frozen ones"},
+    {"ATrainedGroupBeforeTheFirstTrainedSegment", Rule::kShape,
+     [] {
+       Draft d = Frozen();
+       d.model.frozen[1] = false;
+       return d;
+     },
+     "layer is before the first trained segment, and uses l, which is trained"},
+    {"AFirstTrainedSegmentThatThereIsNot", Rule::kShape,
+     [] {
+       Draft d = Frozen();
+       d.model.first_trained = 3;
+       return d;
+     },
+     "the first trained segment is 3 of 3"},
+    {"KeptWhereBackwardDoesNotGo", Rule::kTapeLeft,
+     [] {
+       Draft d = Frozen();
+       d.list()[d.Find(Op::kForward, 1)].keep = Keep::kAll;
+       return d;
+     },
+     "the tape of layer micro 0 is left at the end"},
+    {"BackwardToWhereNothingIsTrained", Rule::kBackwardOrder,
+     [] {
+       Draft d = Frozen();
+       d.list()[d.Find(Op::kForward, 1)].keep = Keep::kAll;
+       d.Insert(d.Find(Op::kBackward, 2) + 1, {Op::kBackward, 1, 0, -1, Keep::kAll});
+       return d;
+     },
+     "the input's gradient of head micro 0 is not there"},
+    {"AnUpdateOfAFrozenGroup", Rule::kUpdateOnce,
+     [] {
+       Draft d = Frozen();
+       d.list().push_back({Op::kUpdate, 1, -1, -1, Keep::kAll});
+       return d;
+     },
+     "the gradient of l is not there"},
     {"AMicroBatchTooMany", Rule::kRange,
      [] {
        Draft d = Evaluation();
