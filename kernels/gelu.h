@@ -4,7 +4,8 @@
 //   tanh:   y = x / 2 (1 + tanh(u)) = x sigmoid(2 u),  u = sqrt(2 / pi) (x + 0.044715 x^3)
 //
 // Elements fp32 or bf16 (`dtype`), arithmetic fp32, one rounding at the end. Before that rounding the error is below
-// 5e-7 (1 + |x|) for values and for gradients per unit of dy. NaN gives NaN.
+// 5e-7 (1 + |x|) for values and for gradients per unit of dy; of the exact kind's values in bf16, 2^-11 of the value
+// more. NaN gives NaN.
 // An element gets the same bits wherever it lies, with any number of threads, on all CPUs with fused multiply-add.
 // Highway, dispatched at run time. Thread-safe: no state. Splits over the OpenMP team (see parallel.h).
 #ifndef STOWAGE_KERNELS_GELU_H_
