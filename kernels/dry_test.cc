@@ -30,6 +30,7 @@
 #include "kernels/adamw.h"
 #include "kernels/attention.h"
 #include "kernels/cast.h"
+#include "kernels/cast_in_place.h"
 #include "kernels/column_sum.h"
 #include "kernels/conv2d.h"
 #include "kernels/cross_entropy.h"
@@ -45,6 +46,7 @@
 #include "kernels/scratch.h"
 #include "kernels/swiglu.h"
 #include "kernels/test_util.h"
+#include "kernels/top_k.h"
 
 namespace stowage::kernels {
 namespace {
@@ -200,6 +202,13 @@ std::vector<Call> Calls() {
   add("ReduceInOrder_Fp16", reduce(DType::kFloat16));
   add("SumInOrder",
       [](Buffers& b) { SumInOrder({b.Take<int64_t>(kNumel)}, b.Take<int64_t>(kNumel), kNumel, DType::kInt64); });
+  add("TopK", [](Buffers& b) { TopK(b.Take<float>(kNumel), kNumel, 7, b.Take<uint32_t>(7), b.Take<float>(7)); });
+  add("ClearPlaces", [](Buffers& b) { ClearPlaces(b.Take<uint32_t>(1), 1, b.Take<float>(kNumel)); });
+  add("SumPicks", [](Buffers& b) {
+    SumPicks({Picks{b.Take<uint32_t>(1), b.Take<float>(1)}}, 1, b.Take<float>(kNumel), kNumel);
+  });
+  add("NarrowToBf16InPlace", [](Buffers& b) { NarrowToBf16InPlace(b.Take<float>(kNumel), kNumel); });
+  add("WidenFromBf16InPlace", [](Buffers& b) { WidenFromBf16InPlace(b.Take<float>(kNumel), 7, kNumel - 7); });
   add("AdamW", [](Buffers& b) {
     AdamW(b.Take<float>(kNumel), b.Take<float>(kNumel), b.Take<float>(kNumel), b.Take<float>(kNumel), kNumel,
           AdamWOptions(), b.Take<uint16_t>(kNumel));

@@ -2,10 +2,13 @@
 // gives. kernels/benchmark_table.py runs all benchmarks of this folder and prints shares of the machine's peak.
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/abs.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/native_dropout.h>
 #include <ATen/ops/sum.h>
+#include <ATen/ops/topk.h>
 
 #include <cmath>
 #include <cstring>
@@ -21,6 +24,7 @@
 #include "kernels/norm.h"
 #include "kernels/parallel.h"
 #include "kernels/random.h"
+#include "kernels/top_k.h"
 
 namespace stowage::kernels {
 namespace {
@@ -273,6 +277,71 @@ void SumParts(benchmark::State& state, DType dtype) {
 void BM_SumInOrderFp32(benchmark::State& state) { SumParts(state, DType::kFloat32); }
 void BM_SumInOrderBf16(benchmark::State& state) { SumParts(state, DType::kBFloat16); }
 
+// One in a hundred of normal numbers, as gradients are: the argument is how many millions there are. One thread, as a
+// rank's shard is picked from.
+at::Tensor Normals(int64_t numel) {
+  at::Tensor values = Buffer(0.0f, numel);
+  FillNormal(values.data_ptr<float>(), numel, /*key=*/1, 0, 0.0f, 1.0f);
+  return values;
+}
+
+void BM_TopK(benchmark::State& state) {
+  at::set_num_threads(1);
+  const int64_t numel = state.range(0) << 20, k = numel / 100;
+  const at::Tensor values = Normals(numel);
+  std::vector<uint32_t> places(k);
+  std::vector<float> picked(k);
+  for (auto _ : state) TopK(values.data_ptr<float>(), numel, k, places.data(), picked.data());
+  SetBytes(state, 4 * numel);
+}
+
+void BM_AtenTopK(benchmark::State& state) {
+  at::set_num_threads(1);
+  const int64_t numel = state.range(0) << 20, k = numel / 100;
+  const at::Tensor values = Normals(numel);
+  for (auto _ : state) {
+    const at::Tensor places = std::get<1>(at::topk(values.abs(), k, /*dim=*/-1, /*largest=*/true, /*sorted=*/false));
+    benchmark::DoNotOptimize(values.index_select(0, places));
+  }
+  SetBytes(state, 4 * numel);
+}
+
+// Two ranks' picks of one in a hundred, into the shard that they are of.
+constexpr int kPickers = 2;
+
+void BM_SumPicks(benchmark::State& state) {
+  at::set_num_threads(1);
+  const int64_t numel = state.range(0) << 20, k = numel / 100;
+  std::vector<std::vector<uint32_t>> places(kPickers, std::vector<uint32_t>(k));
+  std::vector<std::vector<float>> picked(kPickers, std::vector<float>(k));
+  std::vector<Picks> all;
+  for (int r = 0; r < kPickers; ++r) {
+    const at::Tensor values = r == 0 ? Normals(numel) : Normals(numel).flip(0).contiguous();
+    TopK(values.data_ptr<float>(), numel, k, places[r].data(), picked[r].data());
+    all.push_back({places[r].data(), picked[r].data()});
+  }
+  at::Tensor sum = Buffer(0.0f, numel);
+  for (auto _ : state) SumPicks(all, k, sum.data_ptr<float>(), numel);
+  SetBytes(state, 4 * numel);
+}
+
+void BM_AtenSumPicks(benchmark::State& state) {
+  at::set_num_threads(1);
+  const int64_t numel = state.range(0) << 20, k = numel / 100;
+  std::vector<at::Tensor> places, picked;
+  for (int r = 0; r < kPickers; ++r) {
+    const at::Tensor values = r == 0 ? Normals(numel) : Normals(numel).flip(0).contiguous();
+    places.push_back(std::get<1>(at::topk(values.abs(), k, /*dim=*/-1, /*largest=*/true, /*sorted=*/false)));
+    picked.push_back(values.index_select(0, places[r]));
+  }
+  at::Tensor sum = Buffer(0.0f, numel);
+  for (auto _ : state) {
+    sum.zero_();
+    for (int r = 0; r < kPickers; ++r) sum.index_add_(0, places[r], picked[r]);
+  }
+  SetBytes(state, 4 * numel);
+}
+
 STOWAGE_BENCHMARK(BM_Memcpy);
 STOWAGE_BENCHMARK(BM_Triad);
 STOWAGE_BENCHMARK(BM_Read);
@@ -301,6 +370,10 @@ STOWAGE_BENCHMARK(BM_FillNormal);
 STOWAGE_BENCHMARK(BM_AtenFillNormal);
 STOWAGE_BENCHMARK(BM_Dropout);
 STOWAGE_BENCHMARK(BM_AtenDropout);
+BENCHMARK(BM_TopK)->Arg(1)->Arg(16)->ArgName("millions")->UseRealTime();
+BENCHMARK(BM_AtenTopK)->Arg(1)->Arg(16)->ArgName("millions")->UseRealTime();
+BENCHMARK(BM_SumPicks)->Arg(1)->Arg(16)->ArgName("millions")->UseRealTime();
+BENCHMARK(BM_AtenSumPicks)->Arg(1)->Arg(16)->ArgName("millions")->UseRealTime();
 BENCHMARK(BM_SumInOrderFp32)->Arg(2)->Arg(4)->ArgName("parts")->UseRealTime();
 BENCHMARK(BM_SumInOrderBf16)->Arg(2)->Arg(4)->ArgName("parts")->UseRealTime();
 
