@@ -39,13 +39,20 @@ struct FromBf16 {
   static HWY_INLINE void Vector(const From* from, To* to) { hn::StoreU(LoadBf16(Tag(), from), Tag(), to); }
 };
 
-// Both fp16 forms are Giesen's (gist.github.com/rygorous/2156668), in integers and one fp32 sum: Highway's own
-// truncates where the CPU has no instruction.
+// Where the CPU has the instruction it rounds to nearest; NaN keeps its sign and becomes 0x7e00 first. Elsewhere Giesen's
+// forms (gist.github.com/rygorous/2156668), in integers and one fp32 sum: Highway's own truncates there.
 struct ToFp16 {
   using From = float;
   using To = uint16_t;
   static HWY_INLINE void Vector(const From* from, To* to) {
     const Word w;
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+    const hn::Rebind<hwy::float16_t, Tag> half_tag;
+    const auto value = hn::LoadU(Tag(), from);
+    const auto quiet = hn::CopySign(hn::BitCast(Tag(), hn::Set(w, 0x7fc00000u)), value);
+    const auto half_value = hn::DemoteTo(half_tag, hn::IfThenElse(hn::IsNaN(value), quiet, value));
+    hn::StoreU(hn::BitCast(Half(), half_value), Half(), to);
+#else
     const auto bits = hn::BitCast(w, hn::LoadU(Tag(), from));
     const auto sign = hn::And(bits, hn::Set(w, 0x80000000u));
     const auto magnitude = hn::Xor(bits, sign);
@@ -65,6 +72,7 @@ struct ToFp16 {
     half = hn::IfThenElse(is_nan, hn::Set(w, 0x7e00u), half);
     const auto result = hn::BitCast(SignedWord(), hn::Or(half, hn::ShiftRight<16>(sign)));
     hn::StoreU(hn::DemoteTo(Half(), result), Half(), to);
+#endif
   }
 };
 
